@@ -1,0 +1,1 @@
+"""The parts of the sample release; make-sample.py is the way in."""
