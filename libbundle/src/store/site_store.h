@@ -19,17 +19,13 @@
 #include <vector>
 
 #include "crypto/digest.h"
+#include "format/blob_list.h"
 #include "io/file_system.h"
 #include "oci/descriptor.h"
 
 namespace bundle::store {
 
-// One blob that a release consists of.
-struct BlobEntry {
-  Digest digest;
-  std::uint64_t size = 0;
-  bool operator==(const BlobEntry&) const = default;
-};
+using format::BlobEntry;
 
 // A named artifact of a release: an image, the chart, or a file packed as an OCI artifact.
 // `name` is how clients ask for it: "registry.example.com/app/server:1.4.0".

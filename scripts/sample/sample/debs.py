@@ -5,7 +5,6 @@ mirror and not on what this machine happens to have. Nothing is installed and no
 """
 
 import dataclasses
-import hashlib
 import io
 import os
 import re
@@ -13,7 +12,7 @@ import tarfile
 import tempfile
 import urllib.parse
 
-from .tools import SampleError, run
+from .tools import SampleError, run, sha256_of
 
 URI_LINE = re.compile(r"^'[^']*' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})$")
 
@@ -36,15 +35,6 @@ def _parse_uri_line(line):
         raise SampleError(f"apt-get printed a line that was not understood: {line.split(' ', 1)[-1]}")
     name, version, _arch = match["file"].removesuffix(".deb").split("_")
     return Deb(name, urllib.parse.unquote(version), match["file"], int(match["size"]), match["sha256"])
-
-
-def sha256_of(path):
-    """Hash a file without reading it into memory at once."""
-    with open(path, "rb") as stream:
-        digest = hashlib.sha256()
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 class DebSource:

@@ -76,6 +76,9 @@ def base_tree(packages, debs):
         tree.add_file(f"etc/{name}", tree.read(f"usr/share/base-passwd/{name}.master"))
     tree.add_symlink("usr/bin/sh", "dash")
     tree.add_symlink("usr/bin/awk", "mawk")
+    tree.add_symlink("var/run", "/run")
+    tree.add_symlink("var/lock", "/run/lock")
+    tree.add_dir("run/lock", 0o1777)
     tree.add_file("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n")
     return tree
 
@@ -90,6 +93,7 @@ REDIS_ENTRYPOINT = """#!/bin/sh
 # Give up root before the server starts; options alone mean "redis-server with these options".
 set -eu
 case "${1:--}" in -*) set -- redis-server "$@" ;; esac
+case " $* " in *" --version "*|*" --help "*) exec "$@" ;; esac
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
     exec chroot --userspec=redis:redis --skip-chdir / "$@"
 fi
@@ -100,12 +104,12 @@ POSTGRES_ENTRYPOINT = """#!/bin/sh
 # Make the database on first start, then run the server; never as root, which postgres refuses.
 set -eu
 case "${1:--}" in -*) set -- postgres "$@" ;; esac
+case " $* " in *" --version "*|*" --help "*) exec "$@" ;; esac
 if [ "$1" = postgres ] && [ "$(id -u)" = 0 ]; then
     mkdir -p "$PGDATA"
     chown -R postgres:postgres "$PGDATA"
     exec chroot --userspec=postgres:postgres --skip-chdir / "$0" "$@"
 fi
-case " $* " in *" --version "*|*" --help "*) exec "$@" ;; esac
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
     : "${POSTGRES_PASSWORD:?set it: the image has no password of its own}"
     umask 077
@@ -181,61 +185,71 @@ class ImageBuilder:
 
     def build(self):
         """Write every image, its tag, and what refers to it; return the release's images."""
-        base = self._layer(self.base, BASE_BUILT, "sample base: " + " ".join(BASE_PACKAGES))
-        images = [self._web(base), self._redis(base), self._postgres(base)]
+        layers = self._write_layers()
+        images = [self._web(layers), self._redis(layers), self._postgres(layers)]
         self.layout.finish()
         return images
 
-    def _layer(self, tree, built, created_by, level=6):
-        return self.layout.add_layer(self.cache, tree, built, iso_time(built), created_by, level)
+    def _write_layers(self):
+        """Compress all layers, the largest first and two at a time: zlib runs outside the interpreter's lock."""
+        release = self.release
+        redis = redis_tree(self.packages, self.base, self.redis_debs, self.base_debs)
+        postgres = postgres_tree(self.packages, self.base, self.postgres_debs, self.base_debs)
+        recipes = {
+            "postgres": (postgres, POSTGRES_BUILT, f"sample postgres: postgresql-{self.postgres_major}", 6),
+            "redis": (redis, release.built, "sample redis: redis-server", 9),
+            "base": (self.base, BASE_BUILT, "sample base: " + " ".join(BASE_PACKAGES), 6),
+            "runtime": (self.web_runtime, BASE_BUILT, "sample web runtime: " + " ".join(WEB_PACKAGES), 6),
+            "web": (web.app_tree(release), release.built, f"sample web application {release.version}", 6),
+            "arm64": (web.arm64_notice_tree(), BASE_BUILT, "sample arm64 stand-in: static files only, no server", 6),
+        }
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            jobs = {name: pool.submit(self.layout.add_layer, self.cache, tree, built, iso_time(built), text, level)
+                    for name, (tree, built, text, level) in recipes.items()}
+            return {name: job.result() for name, job in jobs.items()}
 
     def _labels(self, title):
         return {"org.opencontainers.image.title": title, "org.opencontainers.image.vendor": "sample release",
                 "org.opencontainers.image.version": self.release.version}
 
-    def _web(self, base):
+    def _web(self, layers):
         release, created = self.release, iso_time(self.release.built)
-        runtime = self._layer(self.web_runtime, BASE_BUILT, "sample web runtime: " + " ".join(WEB_PACKAGES))
-        app = self._layer(web.app_tree(release), release.built, f"sample web application {release.version}")
         config = {
-            "User": f"{WEB_ID}:{WEB_ID}", "ExposedPorts": {"8080/tcp": {}}, "Env": [f"PATH={SYSTEM_PATH}", "WEB_PORT=8080"],
+            "User": f"{WEB_ID}:{WEB_ID}", "ExposedPorts": {"8080/tcp": {}},
+            "Env": [f"PATH={SYSTEM_PATH}", "WEB_PORT=8080"],
             "Entrypoint": ["/usr/local/bin/web-server"], "WorkingDir": "/srv/www", "Labels": self._labels("web"),
         }
-        real = self.layout.add_image([base, runtime, app], created=created, config=config)
-        notice = self._layer(web.arm64_notice_tree(), BASE_BUILT, "sample arm64 stand-in: no server, static files only")
-        stand_in = self.layout.add_image([notice, app], created=created, config={"Labels": self._labels("web")},
-                                         architecture="arm64")
-        index = self.layout.add_index([real, stand_in], {"org.opencontainers.image.created": created,
-                                                         **self._labels("web")})
+        real = self.layout.add_image([layers["base"], layers["runtime"], layers["web"]], created=created, config=config)
+        stand_in = self.layout.add_image([layers["arm64"], layers["web"]], created=created,
+                                         config={"Labels": self._labels("web")}, architecture="arm64")
+        annotations = {"org.opencontainers.image.created": created, **self._labels("web")}
+        index = self.layout.add_index([real, stand_in], annotations)
         ref = f"app/web:{release.version}"
         self.layout.tag(index, ref)
         self._sample_signature(index, "app/web")
         return ImageRef(f"{REGISTRY}/{ref}", ref)
 
-    def _redis(self, base):
+    def _redis(self, layers):
         created, ref = iso_time(self.release.built), f"library/redis:{self.redis_major}"
-        tree = redis_tree(self.packages, self.base, self.redis_debs, self.base_debs)
         config = {
             "ExposedPorts": {"6379/tcp": {}}, "Env": [f"PATH={SYSTEM_PATH}"], "Volumes": {"/data": {}},
             "Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["redis-server"], "WorkingDir": "/data",
         }
-        layer = self._layer(tree, self.release.built, "sample redis: redis-server", level=9)
-        image = self.layout.add_image([base, layer], created=created, config=config)
+        image = self.layout.add_image([layers["base"], layers["redis"]], created=created, config=config)
         self.layout.tag(image, ref)
         self._sbom(image, ref, self.redis_debs)
         return ImageRef(f"docker.io/{ref}", ref)
 
-    def _postgres(self, base):
+    def _postgres(self, layers):
         created, ref = iso_time(POSTGRES_BUILT), f"library/postgres:{self.postgres_major}"
-        tree = postgres_tree(self.packages, self.base, self.postgres_debs, self.base_debs)
         config = {
             "ExposedPorts": {"5432/tcp": {}}, "Volumes": {"/var/lib/postgresql/data": {}}, "StopSignal": "SIGINT",
             "Env": [f"PATH=/usr/lib/postgresql/{self.postgres_major}/bin:{SYSTEM_PATH}", "LANG=C.UTF-8",
                     "PGDATA=/var/lib/postgresql/data"],
             "Entrypoint": ["docker-entrypoint.sh"], "Cmd": ["postgres"], "WorkingDir": "/var/lib/postgresql",
         }
-        layer = self._layer(tree, POSTGRES_BUILT, f"sample postgres: postgresql-{self.postgres_major}")
-        self.layout.tag(self.layout.add_image([base, layer], created=created, config=config), ref)
+        image = self.layout.add_image([layers["base"], layers["postgres"]], created=created, config=config)
+        self.layout.tag(image, ref)
         return ImageRef(f"docker.io/{ref}", ref)
 
     def _sbom(self, image, ref, debs):

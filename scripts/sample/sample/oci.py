@@ -7,6 +7,7 @@ import os
 import tempfile
 import zlib
 
+from .tools import sha256_of
 from .tree import copy_fresh
 
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -98,17 +99,16 @@ class Layout:
         self._entries = []
         os.makedirs(os.path.join(root, "blobs", "sha256"))
 
-    def add_bytes(self, data, media_type, **more):
+    def add_bytes(self, content, media_type, **more):
         """Store a small blob and return its descriptor."""
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         with open(self._blob(digest), "wb") as out:
-            out.write(data)
-        return {"mediaType": media_type, "digest": "sha256:" + digest, "size": len(data), **more}
+            out.write(content)
+        return {"mediaType": media_type, "digest": "sha256:" + digest, "size": len(content), **more}
 
     def add_file(self, path, media_type):
         """Store a file of any size and return its descriptor."""
-        with open(path, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = sha256_of(path)
         copy_fresh(path, self._blob(digest))
         return {"mediaType": media_type, "digest": "sha256:" + digest, "size": os.path.getsize(path)}
 

@@ -1,5 +1,6 @@
 """Running outside tools, and saying which Debian package has one that is missing."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -42,3 +43,12 @@ def run(command, *, env=None, cwd=None, stdin=None, stdout=subprocess.PIPE):
         reason = done.stderr.decode(errors="replace").strip()
         raise SampleError(f"{' '.join(command[:2])} ... failed with status {done.returncode}:\n{reason}")
     return done.stdout
+
+
+def sha256_of(path):
+    """Hash a file without reading it into memory at once."""
+    with open(path, "rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -124,7 +124,7 @@ class FileTree:
 
     def write_tar(self, stream, mtime):
         """Write the tree as a tar whose bytes depend on nothing but the tree and `mtime`."""
-        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+        with tarfile.open(fileobj=stream, mode="w|", format=tarfile.PAX_FORMAT, bufsize=1 << 20) as archive:
             for path, entry in self.sorted_items():
                 member = tarfile.TarInfo(path)
                 member.type, member.mode, member.linkname = entry.kind, entry.mode, entry.link

@@ -1,0 +1,24 @@
+// Every length or count that comes from outside has its bound here, in bytes unless said
+// otherwise. docs/bundle-format.md section 6 lists the same values; a test compares them.
+#pragma once
+
+#include <cstdint>
+
+namespace bundle::format {
+
+inline constexpr std::uint64_t kMaxVolumes = 4096;
+inline constexpr std::uint64_t kMaxHeadBytes = 128 << 20;
+inline constexpr std::uint64_t kMaxTailBytes = 4 << 20;
+inline constexpr std::uint64_t kMaxListFiles = 1024;
+inline constexpr std::uint64_t kMaxDocumentBytes = 16 << 20;
+inline constexpr std::uint64_t kMaxIndexBytes = 64 << 20;
+inline constexpr std::uint64_t kMaxBlobListBytes = 64 << 20;
+inline constexpr std::uint64_t kMaxGroupPlain = 64 << 20;
+inline constexpr std::uint64_t kMaxGroupPacked = 65 << 20;
+inline constexpr std::uint64_t kMaxWindowLog = 27;
+inline constexpr std::uint64_t kMaxRecipeBytes = 16 << 20;
+inline constexpr std::uint64_t kMaxLiteral = 64 << 10;
+inline constexpr std::uint64_t kMaxEncoderParams = 64;
+inline constexpr std::uint64_t kMaxBlobBytes = std::uint64_t{16} << 40;
+
+}  // namespace bundle::format

@@ -1,0 +1,138 @@
+#include "format/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace bundle::format {
+namespace {
+
+bool follows(const Run& first, const Run& second) {
+  if (first.source != second.source) return false;
+  if (first.source == kZeroSource) return true;
+  return first.base_blob == second.base_blob && first.offset + first.length == second.offset;
+}
+
+}  // namespace
+
+RecipeReader::RecipeReader(ByteView bytes, const Index& index, const Digest& blob)
+    : in_(bytes, ErrorCode::recipe_invalid, fmt::format("the recipe of blob {}", blob.text())),
+      index_(index) {}
+
+bool RecipeReader::next_segment(Segment& segment) {
+  if (runs_left_ != 0) throw Error(ErrorCode::internal, "runs of a recipe were skipped");
+  if (in_.at_end()) return false;
+  const auto kind = in_.le<std::uint8_t>();
+  segment = Segment{};
+  switch (kind) {
+    case static_cast<std::uint8_t>(SegmentKind::literal): {
+      const std::uint64_t size = in_.varint();
+      if (size == 0 || size > kMaxLiteral) in_.fail("has a literal of a bad size");
+      const ByteView bytes = in_.take(size);
+      segment.literal.assign(bytes.begin(), bytes.end());
+      return true;
+    }
+    case static_cast<std::uint8_t>(SegmentKind::plain):
+      segment.kind = SegmentKind::plain;
+      break;
+    case static_cast<std::uint8_t>(SegmentKind::deflate): {
+      segment.kind = SegmentKind::deflate;
+      const std::uint64_t family = in_.varint();
+      if (family > UINT32_MAX) in_.fail("has a bad encoder family");
+      segment.family = static_cast<std::uint32_t>(family);
+      const std::uint64_t size = in_.varint();
+      if (size > kMaxEncoderParams) in_.fail("has too many encoder parameters");
+      const ByteView params = in_.take(size);
+      segment.params.assign(params.begin(), params.end());
+      break;
+    }
+    default:
+      in_.fail(fmt::format("has a segment of unknown kind {}", kind));
+  }
+  segment.runs = in_.varint();
+  if (segment.runs > in_.remaining()) in_.fail("counts more runs than it has bytes");
+  runs_left_ = segment.runs;
+  return true;
+}
+
+Run RecipeReader::next_run() {
+  if (runs_left_ == 0) throw Error(ErrorCode::internal, "a recipe segment has no more runs");
+  --runs_left_;
+  const std::uint64_t head = in_.varint();
+  Run run;
+  run.length = head >> 4;
+  run.source = static_cast<std::uint8_t>(head & 15);
+  if (run.length == 0) in_.fail("has an empty run");
+  if (run.source == kZeroSource) {
+    if (run.length > kMaxBlobBytes) in_.fail("has a run of zeros that is too long");
+    return run;
+  }
+  if (run.source == kRecipeStream || run.source >= kStreamCount) {
+    in_.fail(fmt::format("has a run from unknown source {}", run.source));
+  }
+  const std::int64_t delta = in_.zigzag();
+  run.offset = expected_[run.source] + static_cast<std::uint64_t>(delta);
+  const std::uint64_t end = index_.stream_size(run.source);
+  if (run.offset > end || run.length > end - run.offset) in_.fail("has a run past the end of its stream");
+  expected_[run.source] = run.offset + run.length;
+  return run;
+}
+
+void RecipeWriter::literal(ByteView bytes) {
+  while (!bytes.empty()) {
+    const ByteView part = bytes.first(std::min<std::size_t>(bytes.size(), kMaxLiteral));
+    out_.le(static_cast<std::uint8_t>(SegmentKind::literal));
+    out_.varint(part.size());
+    out_.raw(part);
+    bytes = bytes.subspan(part.size());
+  }
+}
+
+void RecipeWriter::begin_plain() { head_ = {static_cast<std::uint8_t>(SegmentKind::plain)}; }
+
+void RecipeWriter::begin_deflate(EncoderFamily family, ByteView params) {
+  ByteWriter head;
+  head.le(static_cast<std::uint8_t>(SegmentKind::deflate));
+  head.varint(static_cast<std::uint32_t>(family));
+  head.varint(params.size());
+  head.raw(params);
+  head_ = head.take();
+}
+
+void RecipeWriter::add_run(const Run& run) {
+  if (run.length == 0) return;
+  if (pending_.length != 0 && follows(pending_, run)) {
+    pending_.length += run.length;
+    return;
+  }
+  flush_run();
+  pending_ = run;
+}
+
+void RecipeWriter::flush_run() {
+  if (pending_.length == 0) return;
+  runs_.varint(pending_.length << 4 | pending_.source);
+  if (pending_.source == kBaseSource) {
+    runs_.varint(pending_.base_blob);
+    runs_.varint(pending_.offset);
+  } else if (pending_.source != kZeroSource) {
+    std::uint64_t& expected = expected_[pending_.source];
+    runs_.zigzag(static_cast<std::int64_t>(pending_.offset - expected));
+    expected = pending_.offset + pending_.length;
+  }
+  ++run_count_;
+  pending_ = Run{};
+}
+
+void RecipeWriter::end_segment() {
+  flush_run();
+  out_.raw(head_);
+  out_.varint(run_count_);
+  out_.raw(runs_.take());
+  runs_ = ByteWriter{};
+  run_count_ = 0;
+}
+
+Bytes RecipeWriter::take() { return out_.take(); }
+
+}  // namespace bundle::format

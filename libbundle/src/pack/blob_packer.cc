@@ -1,0 +1,204 @@
+#include "pack/blob_packer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bundle/error.h"
+#include "codec/gzip_parser.h"
+#include "codec/zstd.h"
+#include "pack/gzip_analysis.h"
+#include "pack/object_splitter.h"
+
+namespace bundle::pack {
+namespace {
+
+using format::RecipeWriter;
+using format::Run;
+
+constexpr std::size_t kReadBuffer = 256 << 10;
+// A block that zstd at its fastest cannot shrink below this share is stored as it is.
+constexpr double kOpaqueRatio = 0.98;
+constexpr std::size_t kOpaqueProbe = 16 << 10;
+
+bool all_zero(ByteView bytes) {
+  return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
+}
+
+// Looks at the middle of a block: file formats keep compressible headers at the front.
+bool is_opaque(ByteView block) {
+  if (block.size() < 2 * kOpaqueProbe) return false;
+  thread_local codec::ZstdCompressor probe({1, 15, false});
+  const ByteView sample = block.subspan(block.size() / 2, kOpaqueProbe);
+  return static_cast<double>(probe.compress(sample).size()) >
+         kOpaqueRatio * static_cast<double>(sample.size());
+}
+
+// Reads a blob to its end, checks size and digest on the way.
+template <typename Consume>
+void read_checked(const release::BlobInput& blob, const Cancel& cancel, Consume consume) {
+  const auto source = blob.open();
+  Sha256 hash;
+  Bytes buffer(kReadBuffer);
+  std::uint64_t total = 0;
+  while (const std::size_t count = source->read(buffer)) {
+    cancel.check();
+    const ByteView part = ByteView(buffer).first(count);
+    hash.write(part);
+    total += count;
+    consume(part);
+  }
+  const Digest digest = hash.finish();
+  if (total != blob.size || digest != blob.digest) {
+    throw Error(ErrorCode::blob_mismatch,
+                fmt::format("{}: {} has {} bytes with digest {}, but {} with {} bytes was expected",
+                            blob.origin, blob.media_type, total, digest.text(), blob.digest.text(),
+                            blob.size),
+                "The source changed while it was read, or is damaged: check it and run make again.");
+  }
+}
+
+// Second reading of a gzip blob: members whose encoder is known are stored inflated, the others as
+// they are.
+class GzipPacker final : public codec::GzipVisitor {
+ public:
+  GzipPacker(BlobPacker& packer, const GzipAnalysis& analysis, RecipeWriter& recipe)
+      : packer_(packer), analysis_(analysis), recipe_(recipe), opaque_(packer, recipe) {}
+
+  void on_header(ByteView header) override {
+    if (!replayed()) return opaque_.write(header);
+    end_opaque();
+    recipe_.literal(header);
+    const codec::EncoderSpec& spec = *analysis_.members[member_];
+    recipe_.begin_deflate(static_cast<format::EncoderFamily>(spec.family), spec.params);
+    content_.emplace(packer_, recipe_);
+  }
+  void on_deflate(ByteView compressed) override {
+    if (!replayed()) opaque_.write(compressed);
+  }
+  void on_plain(ByteView plain) override {
+    if (replayed()) content_->write(plain);
+  }
+  void on_trailer(ByteView trailer) override {
+    if (replayed()) {
+      content_->finish();
+      content_.reset();
+      recipe_.end_segment();
+      recipe_.literal(trailer);
+    } else {
+      opaque_.write(trailer);
+    }
+    ++member_;
+  }
+  void on_rest(ByteView bytes) override { opaque_.write(bytes); }
+  void finish() { end_opaque(); }
+
+ private:
+  bool replayed() const {
+    return member_ < analysis_.members.size() && analysis_.members[member_].has_value();
+  }
+  void end_opaque() { opaque_.finish(); }
+
+  BlobPacker& packer_;
+  const GzipAnalysis& analysis_;
+  RecipeWriter& recipe_;
+  OpaqueSplitter opaque_;
+  std::optional<ContentSplitter> content_;
+  std::size_t member_ = 0;
+};
+
+void pack_gzip(BlobPacker& packer, const release::BlobInput& blob, const GzipAnalysis& analysis,
+               RecipeWriter& recipe, const Cancel& cancel) {
+  GzipPacker visitor(packer, analysis, recipe);
+  codec::GzipParser parser(visitor);
+  read_checked(blob, cancel, [&](ByteView part) { parser.write(part); });
+  parser.finish();
+  visitor.finish();
+}
+
+template <typename Splitter>
+void pack_plain(BlobPacker& packer, const release::BlobInput& blob, RecipeWriter& recipe,
+                const Cancel& cancel) {
+  Splitter splitter(packer, recipe);
+  recipe.begin_plain();
+  read_checked(blob, cancel, [&](ByteView part) { splitter.write(part); });
+  splitter.finish();
+  recipe.end_segment();
+}
+
+}  // namespace
+
+void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
+  RecipeWriter recipe;
+  const GzipAnalysis analysis = analyse_gzip(blob, cancel);
+  stats_.blob_bytes += blob.size;
+  if (blob.size == 0) {
+    recipe.begin_plain();
+    recipe.end_segment();
+  } else if (analysis.any_replayed()) {
+    pack_gzip(*this, blob, analysis, recipe, cancel);
+  } else if (analysis.is_gzip) {
+    recipe.begin_plain();
+    OpaqueSplitter splitter(*this, recipe, OpaqueSplitter::Frame::given);
+    read_checked(blob, cancel, [&](ByteView part) { splitter.write(part); });
+    splitter.finish();
+    recipe.end_segment();
+  } else {
+    pack_plain<ContentSplitter>(*this, blob, recipe, cancel);
+  }
+  if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
+  stats_.replayed_bytes += analysis.replayed_bytes;
+  write_recipe(blob, recipe);
+}
+
+void BlobPacker::write_recipe(const release::BlobInput& blob, RecipeWriter& writer) {
+  const Bytes recipe = writer.take();
+  if (recipe.size() > format::kMaxRecipeBytes) {
+    throw Error(ErrorCode::limit, fmt::format("{}: {} needs a recipe of {} bytes, the limit is {}",
+                                              blob.origin, blob.digest.text(), recipe.size(),
+                                              format::kMaxRecipeBytes));
+  }
+  const std::uint64_t offset = packs_.append(Stream::recipes, recipe);
+  index_.blobs.push_back({blob.digest, offset, static_cast<std::uint32_t>(recipe.size())});
+}
+
+Run BlobPacker::store_unique(Stream stream, ByteView bytes) {
+  stats_.unique_bytes += bytes.size();
+  const std::uint64_t offset = packs_.append(stream, bytes);
+  return {static_cast<std::uint8_t>(stream), 0, offset, bytes.size()};
+}
+
+Run BlobPacker::store_object(ByteView bytes) {
+  stats_.plain_bytes += bytes.size();
+  if (bytes.size() >= kMinDedupe && all_zero(bytes)) return {format::kZeroSource, 0, 0, bytes.size()};
+  if (bytes.size() < kMinDedupe) return store_unique(Stream::content, bytes);
+  const Digest digest = sha256(bytes);
+  if (const auto known = objects_.find(digest); known != objects_.end()) {
+    return {static_cast<std::uint8_t>(known->second.stream), 0, known->second.offset, bytes.size()};
+  }
+  const Stream stream = is_opaque(bytes) ? Stream::opaque : Stream::content;
+  const Run run = store_unique(stream, bytes);
+  objects_.emplace(digest, Place{stream, run.offset});
+  return run;
+}
+
+Run BlobPacker::store_header(ByteView bytes) {
+  stats_.plain_bytes += bytes.size();
+  return store_unique(Stream::headers, bytes);
+}
+
+Run BlobPacker::store_opaque(ByteView bytes) {
+  stats_.plain_bytes += bytes.size();
+  const Digest digest = sha256(bytes);
+  const auto [known, added] = objects_.try_emplace(digest);
+  if (added) known->second = {Stream::opaque, store_unique(Stream::opaque, bytes).offset};
+  return {static_cast<std::uint8_t>(known->second.stream), 0, known->second.offset, bytes.size()};
+}
+
+void BlobPacker::finish() {
+  if (stats_.replayed_bytes > 0) {
+    index_.features.push_back(static_cast<std::uint32_t>(format::Feature::deflate_zlib));
+  }
+}
+
+}  // namespace bundle::pack

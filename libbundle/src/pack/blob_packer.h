@@ -1,0 +1,65 @@
+// Takes blobs apart into objects, stores each object once, and writes the recipes.
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+
+#include "bundle/progress.h"
+#include "codec/deflate_encoder.h"
+#include "format/index.h"
+#include "format/recipe.h"
+#include "pack/pack_writer.h"
+#include "release/resolve.h"
+
+namespace bundle::pack {
+
+// What became of the blobs, for the report of `make`.
+struct PackStats {
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t gzip_bytes = 0;      // blobs that are gzip
+  std::uint64_t replayed_bytes = 0;  // of those, stored inflated
+  std::uint64_t plain_bytes = 0;     // after inflating
+  std::uint64_t unique_bytes = 0;    // after deduplication
+};
+
+// A blob is read once; a gzip blob twice: the first time its encoder is found and proven for every
+// member, the second time its content is stored. Digest and size are checked at the last reading.
+//
+// Objects are tar members' bodies (cut every kBlock bytes) and, outside of tar, blocks of kBlock
+// bytes; equal objects are stored once. Tar headers and padding go to a stream of their own.
+// Memory: one block, the dedupe table (about 80 bytes an object), the pack writer's.
+class BlobPacker {
+ public:
+  static constexpr std::size_t kBlock = 128 << 10;
+  // Smaller objects cost more in recipes and in the table than they save.
+  static constexpr std::size_t kMinDedupe = 256;
+
+  BlobPacker(PackWriter& packs, format::Index& index) : packs_(packs), index_(index) {}
+
+  // Throws Error{blob_mismatch} when the input is not what it was resolved to.
+  void add(const release::BlobInput& blob, const Cancel& cancel);
+  // The features that the recipes need, into the index.
+  void finish();
+
+  const PackStats& stats() const { return stats_; }
+
+  struct Place {
+    Stream stream;
+    std::uint64_t offset;
+  };
+  // Used by the splitters.
+  format::Run store_object(ByteView bytes);
+  format::Run store_header(ByteView bytes);
+  format::Run store_opaque(ByteView bytes);
+
+ private:
+  format::Run store_unique(Stream stream, ByteView bytes);
+  void write_recipe(const release::BlobInput& blob, format::RecipeWriter& recipe);
+
+  PackWriter& packs_;
+  format::Index& index_;
+  std::unordered_map<Digest, Place> objects_;
+  PackStats stats_;
+};
+
+}  // namespace bundle::pack

@@ -1,0 +1,132 @@
+#include "pack/bundle_signing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "bundle/error.h"
+#include "trust/statement.h"
+#include "trust/trust_root.h"
+
+namespace bundle::pack {
+namespace {
+
+using format::FileList;
+using format::NamedFile;
+using format::VolumeHeader;
+
+using FileMap = std::map<std::string, std::string>;
+
+FileList to_list(const FileMap& files) {
+  FileList list;
+  for (const auto& [name, content] : files) list.push_back({name, content});
+  return list;
+}
+
+struct OpenVolume {
+  Path path;
+  VolumeHeader header;
+  std::uint64_t tail_offset() const { return header.data_offset + header.data_size; }
+};
+
+std::vector<OpenVolume> find_volumes(FileSystem& fs, const Path& directory) {
+  std::vector<OpenVolume> volumes;
+  for (const std::string& name : fs.list(directory)) {
+    if (!name.ends_with(format::kVolumeSuffix) || name.starts_with(".")) continue;
+    const auto file = fs.open(directory / name);
+    Bytes bytes(format::kVolumeHeaderSize);
+    bytes.resize(file->read_at(0, bytes));
+    volumes.push_back({directory / name, format::decode_volume_header(bytes, (directory / name).string())});
+    if (file->size() < volumes.back().tail_offset()) {
+      throw Error(ErrorCode::volume_truncated, fmt::format("{} is not whole", (directory / name).string()),
+                  "Make the bundle again, or copy it again.");
+    }
+  }
+  return volumes;
+}
+
+// Nothing when the tail cannot be read.
+FileList read_tail(FileSystem& fs, const OpenVolume& volume) {
+  const auto file = fs.open(volume.path);
+  const std::uint64_t size = file->size() - volume.tail_offset();
+  if (size > format::kMaxTailBytes) return {};
+  Bytes tail(static_cast<std::size_t>(size));
+  tail.resize(file->read_at(volume.tail_offset(), tail));
+  try {
+    return format::decode_tail(tail, volume.path.string());
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::volume_corrupt) throw;
+    return {};
+  }
+}
+
+void merge(FileMap& into, const FileList& files) {
+  for (const NamedFile& file : files) {
+    const auto [place, added] = into.try_emplace(file.name, file.content);
+    if (!added && place->second != file.content) {
+      throw Error(ErrorCode::sidecar_mismatch,
+                  fmt::format("there are two different files {} in this bundle", file.name),
+                  "Remove the wrong one, then sign again.");
+    }
+  }
+}
+
+FileList loose_files(FileSystem& fs, const Path& directory) {
+  FileList files;
+  for (const std::string& name : fs.list(directory)) {
+    const bool tail = name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
+    if (!tail) continue;
+    files.push_back({name, read_text_file(fs, directory / name, format::kMaxTailBytes)});
+  }
+  return files;
+}
+
+NamedFile sign_one(Signer& signer, std::string_view name, std::string_view document,
+                   std::string_view comment) {
+  MinisignSignature signature = signer.sign(as_bytes(document), comment);
+  return {trust::signature_file_name(name, signature), signature.text()};
+}
+
+}  // namespace
+
+std::string trusted_comment(std::string_view product, std::string_view version,
+                            std::uint64_t release_number) {
+  return fmt::format("{} {} release {}", product, version, release_number);
+}
+
+FileList sign_documents(Signer& signer, std::string_view statement_json,
+                        std::string_view carrier_json) {
+  const trust::Statement statement = trust::parse_statement(statement_json, "statement.json");
+  const std::string comment =
+      trusted_comment(statement.product, statement.version, statement.release_number);
+  FileList files;
+  files.push_back(sign_one(signer, "statement.json", statement_json, comment));
+  if (!carrier_json.empty()) {
+    files.push_back(sign_one(signer, "carrier.json", carrier_json, comment + " carrier"));
+  }
+  return files;
+}
+
+std::size_t add_to_bundle(FileSystem& fs, const Path& directory, const FileList& added) {
+  const std::vector<OpenVolume> volumes = find_volumes(fs, directory);
+  FileMap files;
+  merge(files, loose_files(fs, directory));
+  for (const OpenVolume& volume : volumes) merge(files, read_tail(fs, volume));
+  // Signing again with the same key replaces: an external signer may choose another comment.
+  for (const NamedFile& file : added) files.insert_or_assign(file.name, file.content);
+
+  for (const auto& [name, content] : files) {
+    write_file_atomically(fs, directory / name, as_bytes(content));
+  }
+  const Bytes tail = format::encode_tail(to_list(files));
+  for (const OpenVolume& volume : volumes) {
+    const auto file = fs.open_writable(volume.path);
+    file->truncate(volume.tail_offset());
+    file->write(tail);
+    file->sync();
+  }
+  return volumes.size();
+}
+
+}  // namespace bundle::pack

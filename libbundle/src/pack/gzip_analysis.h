@@ -1,0 +1,27 @@
+// First reading of a blob: is it gzip, and which encoder made each member?
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "bundle/progress.h"
+#include "codec/deflate_encoder.h"
+#include "release/resolve.h"
+
+namespace bundle::pack {
+
+struct GzipAnalysis {
+  bool is_gzip = false;
+  // Per member the encoder that was proven to give its deflate bytes back; nothing: keep it as it
+  // is. Empty when the blob is no whole gzip file.
+  std::vector<std::optional<codec::EncoderSpec>> members;
+  std::uint64_t replayed_bytes = 0;  // deflate bytes of members with an encoder
+
+  bool any_replayed() const { return replayed_bytes > 0; }
+};
+
+// Reads the start of a blob that is not gzip, all of one that is.
+// Memory: an encoder match (codec/encoder_match.h) and one read buffer.
+GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel);
+
+}  // namespace bundle::pack

@@ -1,0 +1,112 @@
+#include "pack/make_release.h"
+
+#include <fmt/format.h>
+
+#include "bundle/error.h"
+#include "format/blob_list.h"
+#include "trust/carrier.h"
+#include "trust/statement.h"
+
+namespace bundle::pack {
+namespace {
+
+trust::Statement make_statement(const release::ResolvedRelease& release, std::string_view manifest,
+                                std::string_view blob_list) {
+  trust::Statement statement;
+  statement.product = release.manifest.product;
+  statement.version = release.manifest.version;
+  statement.release_number = release.manifest.release_number;
+  statement.created = release.manifest.created;
+  statement.expires = release.expires;
+  statement.manifest_digest = sha256(as_bytes(manifest));
+  statement.manifest_size = manifest.size();
+  statement.blob_list_digest = sha256(as_bytes(blob_list));
+  statement.blob_list_size = blob_list.size();
+  statement.blob_count = release.blobs.size();
+  for (const release::BlobInput& blob : release.blobs) statement.blob_bytes += blob.size;
+  return statement;
+}
+
+std::string make_blob_list(const release::ResolvedRelease& release) {
+  std::vector<format::BlobEntry> blobs;
+  for (const release::BlobInput& blob : release.blobs) blobs.push_back({blob.digest, blob.size});
+  return format::encode_blob_list(std::move(blobs));
+}
+
+trust::Carrier make_carrier(std::string_view statement, const format::Index& index,
+                            ByteView encoded_index) {
+  trust::Carrier carrier;
+  carrier.statement_digest = sha256(as_bytes(statement));
+  carrier.index_digest = sha256(encoded_index);
+  carrier.index_size = encoded_index.size();
+  carrier.pack_size = index.pack_size();
+  carrier.leaf_count = index.leaf_hashes.size();
+  return carrier;
+}
+
+PackStats pack_blobs(const release::ResolvedRelease& release, PackWriter& packs, format::Index& index,
+                     Progress& progress, const Cancel& cancel) {
+  std::uint64_t total = 0;
+  for (const release::BlobInput& blob : release.blobs) total += blob.size;
+  progress.phase("packing", total);
+  BlobPacker packer(packs, index);
+  for (const release::BlobInput& blob : release.blobs) {
+    packer.add(blob, cancel);
+    progress.advance(packer.stats().blob_bytes);
+  }
+  packer.finish();
+  packs.finish(index);
+  return packer.stats();
+}
+
+void write_loose_files(FileSystem& fs, const Path& out, const format::FileList& head,
+                       const format::FileList& tail) {
+  for (const format::NamedFile& file : head) {
+    if (file.name != "index") write_file_atomically(fs, out / file.name, as_bytes(file.content));
+  }
+  for (const format::NamedFile& file : tail) {
+    write_file_atomically(fs, out / file.name, as_bytes(file.content));
+  }
+}
+
+}  // namespace
+
+MadeRelease make_release(FileSystem& fs, const release::ResolvedRelease& release, const MakeJob& job,
+                         Progress& progress, const Cancel& cancel) {
+  fs.create_directories(job.out);
+  format::Index index;
+  PackWriter packs(fs, job.out, job.profile);
+  MadeRelease made;
+  made.stats = pack_blobs(release, packs, index, progress, cancel);
+
+  const Bytes encoded_index = format::encode_index(index);
+  const std::string manifest = release::write_manifest(release.manifest);
+  const std::string blob_list = make_blob_list(release);
+  made.statement = trust::encode_statement(make_statement(release, manifest, blob_list));
+  made.carrier = trust::encode_carrier(make_carrier(made.statement, index, encoded_index));
+
+  VolumeJob volumes;
+  volumes.bundle_id = trust::bundle_id(made.carrier);
+  volumes.name = fmt::format("{}-{}", release.manifest.product, release.manifest.version);
+  volumes.volume_size = job.volume_size;
+  volumes.head = {{"blobs.list", blob_list},
+                  {"carrier.json", made.carrier},
+                  {"index", std::string(as_text(encoded_index))},
+                  {"manifest.json", manifest},
+                  {"statement.json", made.statement}};
+  volumes.tail = job.roots;
+  if (job.sign) {
+    for (auto& file : job.sign(made.statement, made.carrier)) volumes.tail.push_back(std::move(file));
+  }
+  made.volumes = write_volumes(
+      fs, job.out, volumes, index, *packs.leaves(),
+      [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress, cancel);
+  write_loose_files(fs, job.out, volumes.head, volumes.tail);
+
+  made.pack_bytes = index.pack_size();
+  made.blobs = release.blobs.size();
+  for (const Path& path : made.volumes) made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
+  return made;
+}
+
+}  // namespace bundle::pack

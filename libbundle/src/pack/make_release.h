@@ -1,0 +1,42 @@
+// From a resolved release to volumes on disk.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "bundle/progress.h"
+#include "format/volume.h"
+#include "io/file_system.h"
+#include "pack/blob_packer.h"
+#include "pack/volume_writer.h"
+#include "release/resolve.h"
+
+namespace bundle::pack {
+
+struct MakeJob {
+  Path out;
+  PackProfile profile;
+  std::uint64_t volume_size = kDefaultVolumeSize;
+  format::FileList roots;  // "<N>.root.json" files that travel along
+  // Given statement.json and carrier.json, the signature files. May be empty: sign later.
+  std::function<format::FileList(const std::string& statement, const std::string& carrier)> sign;
+};
+
+struct MadeRelease {
+  std::vector<Path> volumes;
+  std::string statement;  // statement.json
+  std::string carrier;    // carrier.json
+  std::uint64_t pack_bytes = 0;
+  std::uint64_t bundle_bytes = 0;
+  std::uint64_t blobs = 0;
+  PackStats stats;
+};
+
+// Equal inputs give byte-identical output. Packs go through one temporary file in `out`, whose
+// space is given back while volumes are written from it: peak disk is the bundle plus one volume's
+// repeated parts. Memory: the pack writer's and the blob packer's.
+MadeRelease make_release(FileSystem& fs, const release::ResolvedRelease& release, const MakeJob& job,
+                         Progress& progress, const Cancel& cancel);
+
+}  // namespace bundle::pack

@@ -1,0 +1,142 @@
+#include "plan/import_plan.h"
+
+#include "unpack/recipe_player.h"
+
+namespace bundle::plan {
+namespace {
+
+using format::Group;
+using format::Index;
+
+// Which groups are wanted.
+class GroupSet {
+ public:
+  explicit GroupSet(const Index& index) : index_(index), wanted_(index.groups.size(), false) {}
+
+  void add(std::uint32_t group) { wanted_[group] = true; }
+  bool has(std::uint32_t group) const { return wanted_[group]; }
+  std::uint64_t packed_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const Group& group : index_.groups) {
+      if (has(index_.group_number(group))) bytes += group.packed_size;
+    }
+    return bytes;
+  }
+
+ private:
+  const Index& index_;
+  std::vector<bool> wanted_;
+};
+
+class Planner {
+ public:
+  Planner(const unpack::VerifiedHead& head, unpack::GroupReader& groups, const LeafPlaces& places,
+          const Cancel& cancel)
+      : index_(head.index),
+        groups_(groups),
+        places_(places),
+        cancel_(cancel),
+        for_ready_(index_),
+        for_waiting_(index_) {}
+
+  void add(ImportPlan& plan, const format::IndexedBlob& blob, const format::BlobEntry& entry) {
+    cancel_.check();
+    std::vector<std::uint32_t> needed;
+    const bool ready = collect(blob, needed);
+    GroupSet& set = ready ? for_ready_ : for_waiting_;
+    for (const std::uint32_t group : needed) set.add(group);
+    if (ready) {
+      plan.ready.push_back({&blob, entry});
+      plan.bytes_ready += entry.size;
+    } else {
+      plan.waiting.push_back({&blob, entry});
+      plan.bytes_waiting += entry.size;
+    }
+  }
+
+  void finish(ImportPlan& plan) {
+    plan.packed_bytes = for_ready_.packed_bytes();
+    if (plan.waiting.empty()) return;
+    for (const Group& group : index_.groups) {
+      if (!unknown_ && !for_waiting_.has(index_.group_number(group))) continue;
+      for (std::uint32_t i = 0; i < group.leaf_count(); ++i) stage(plan, group.first_leaf + i);
+    }
+  }
+
+ private:
+  // The groups that a blob needs; false when one of them is not here.
+  bool collect(const format::IndexedBlob& blob, std::vector<std::uint32_t>& needed) {
+    bool here = true;
+    for (std::uint64_t at = blob.recipe_offset; at < blob.recipe_offset + blob.recipe_size;) {
+      const Group& group = *index_.find_group(format::kRecipeStream, at);
+      needed.push_back(index_.group_number(group));
+      here = here && has_group(group);
+      at = group.plain_offset + group.plain_size;
+    }
+    if (!here) {
+      // Without its recipe nobody knows what the blob needs: keep all there is.
+      unknown_ = true;
+      return false;
+    }
+    const Bytes bytes = unpack::read_recipe(groups_, blob);
+    std::uint32_t last = UINT32_MAX;
+    unpack::visit_groups(bytes, index_, blob.digest, [&](std::uint32_t group) {
+      if (group == last) return;
+      last = group;
+      needed.push_back(group);
+      here = here && has_group(index_.groups[group]);
+    });
+    return here;
+  }
+
+  bool has_group(const Group& group) const {
+    for (std::uint32_t i = 0; i < group.leaf_count(); ++i) {
+      const std::uint32_t leaf = group.first_leaf + i;
+      if (!places_.media.has(leaf) && !places_.staged.has(leaf)) return false;
+    }
+    return true;
+  }
+
+  void stage(ImportPlan& plan, std::uint32_t leaf) const {
+    if (!places_.media.has(leaf) || places_.staged.has(leaf)) return;
+    plan.to_stage.push_back(leaf);
+    plan.bytes_to_stage += index_.leaf_place(leaf).size;
+  }
+
+  const Index& index_;
+  unpack::GroupReader& groups_;
+  const LeafPlaces& places_;
+  const Cancel& cancel_;
+  GroupSet for_ready_;
+  GroupSet for_waiting_;
+  bool unknown_ = false;
+};
+
+}  // namespace
+
+std::uint64_t ImportPlan::disk_needed() const {
+  // Blobs that become whole later will need their room too: better known before the first stick
+  // is read than at the last one.
+  return bytes_ready + bytes_waiting + bytes_to_stage;
+}
+
+ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* store,
+                     unpack::GroupReader& groups, const LeafPlaces& places, const Cancel& cancel) {
+  ImportPlan plan;
+  plan.blobs_total = head.blobs.size();
+  plan.bytes_total = head.release->blob_bytes;
+  Planner planner(head, groups, places, cancel);
+  for (const format::IndexedBlob& blob : head.index.blobs) {
+    const format::BlobEntry& entry = *unpack::find_blob(head.blobs, blob.digest);
+    if (store != nullptr && store->has_blob(entry)) {
+      ++plan.blobs_present;
+      plan.bytes_present += entry.size;
+    } else {
+      planner.add(plan, blob, entry);
+    }
+  }
+  planner.finish(plan);
+  return plan;
+}
+
+}  // namespace bundle::plan

@@ -1,0 +1,125 @@
+#include "unpack/bundle_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bundle/error.h"
+#include "trust/carrier.h"
+
+namespace bundle::unpack {
+namespace {
+
+constexpr std::string_view kAgainHint =
+    "The bundle is damaged or was altered: copy it again from the original.";
+
+const std::string& require_file(const VolumeSet& volumes, std::string_view name) {
+  const format::NamedFile* file = format::find_file(volumes.head, name);
+  if (file == nullptr) {
+    throw Error(ErrorCode::volume_corrupt,
+                fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(),
+                            name),
+                std::string(kAgainHint));
+  }
+  return file->content;
+}
+
+std::vector<trust::SignatureFile> tail_files(const VolumeSet& volumes, std::string_view prefix,
+                                             std::string_view suffix) {
+  std::vector<trust::SignatureFile> found;
+  for (const format::NamedFile& file : volumes.tail) {
+    if (file.name.starts_with(prefix) && file.name.ends_with(suffix)) {
+      found.push_back({file.name, file.content});
+    }
+  }
+  return found;
+}
+
+std::vector<trust::SignatureFile> signatures_of(const VolumeSet& volumes, std::string_view prefix) {
+  return tail_files(volumes, prefix, ".minisig");
+}
+
+void check_digest(std::string_view content, const Digest& digest, std::uint64_t size,
+                  std::string_view name, ErrorCode code) {
+  if (content.size() == size && sha256(as_bytes(content)) == digest) return;
+  throw Error(code, fmt::format("{} does not match its signed digest", name), std::string(kAgainHint));
+}
+
+// A full bundle indexes exactly the release's blobs; with bases it may index fewer, never others.
+void check_blobs(const VerifiedHead& head) {
+  for (const format::IndexedBlob& blob : head.index.blobs) {
+    if (find_blob(head.blobs, blob.digest) == nullptr) {
+      throw Error(ErrorCode::index_invalid,
+                  fmt::format("the index has blob {}, which the release does not list",
+                              blob.digest.text()),
+                  std::string(kAgainHint));
+    }
+  }
+  if (head.carrier->bases.empty() && head.index.blobs.size() != head.blobs.size()) {
+    throw Error(ErrorCode::index_invalid,
+                fmt::format("the index has {} of the release's {} blobs", head.index.blobs.size(),
+                            head.blobs.size()),
+                std::string(kAgainHint));
+  }
+}
+
+void check_blob_list(const VerifiedHead& head) {
+  std::uint64_t bytes = 0;
+  for (const format::BlobEntry& blob : head.blobs) bytes += blob.size;
+  if (head.blobs.size() != head.release->blob_count || bytes != head.release->blob_bytes) {
+    throw Error(ErrorCode::statement_invalid, "blobs.list does not add up to what the statement says",
+                std::string(kAgainHint));
+  }
+}
+
+}  // namespace
+
+std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes) {
+  return tail_files(volumes, "", ".root.json");
+}
+
+std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes) {
+  return tail_files(volumes, "", ".pub");
+}
+
+VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
+                         std::optional<UnixTime> now) {
+  auto release_signatures = signatures_of(volumes, "statement.");
+  auto release = root.verify_release(require_file(volumes, "statement.json"), release_signatures, now);
+  const std::string& carrier_json = require_file(volumes, "carrier.json");
+  auto carrier =
+      root.verify_carrier(carrier_json, signatures_of(volumes, "carrier."), release, now);
+  if (trust::bundle_id(carrier_json) != volumes.bundle_id) {
+    throw Error(ErrorCode::statement_mismatch,
+                "the volumes carry another bundle's number than the signed carrier.json",
+                std::string(kAgainHint));
+  }
+
+  const std::string& manifest = require_file(volumes, "manifest.json");
+  check_digest(manifest, release->manifest_digest, release->manifest_size, "manifest.json",
+               ErrorCode::manifest_mismatch);
+  const std::string& list = require_file(volumes, "blobs.list");
+  check_digest(list, release->blob_list_digest, release->blob_list_size, "blobs.list",
+               ErrorCode::statement_mismatch);
+  const std::string& index = require_file(volumes, "index");
+  check_digest(index, carrier->index_digest, carrier->index_size, "index", ErrorCode::index_corrupt);
+
+  VerifiedHead head{std::move(release), std::move(carrier), manifest, list,
+                    format::decode_blob_list(list, "blobs.list"), format::decode_index(as_bytes(index)),
+                    std::move(release_signatures)};
+  check_blob_list(head);
+  check_blobs(head);
+  if (head.index.pack_size() != head.carrier->pack_size ||
+      head.index.leaf_hashes.size() != head.carrier->leaf_count) {
+    throw Error(ErrorCode::index_invalid, "the index and carrier.json disagree about the packs",
+                std::string(kAgainHint));
+  }
+  return head;
+}
+
+const format::BlobEntry* find_blob(const std::vector<format::BlobEntry>& blobs, const Digest& blob) {
+  const auto found = std::ranges::lower_bound(blobs, blob, {}, &format::BlobEntry::digest);
+  return found != blobs.end() && found->digest == blob ? &*found : nullptr;
+}
+
+}  // namespace bundle::unpack

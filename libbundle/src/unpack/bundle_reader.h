@@ -1,0 +1,43 @@
+// From volumes to verified knowledge: what a bundle holds, once its signatures are accepted.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "format/blob_list.h"
+#include "format/index.h"
+#include "trust/trust_root.h"
+#include "unpack/volume_set.h"
+
+namespace bundle::unpack {
+
+// What the head of a bundle says, all of it verified by signature or by a signed digest.
+// Immutable; thread-safe.
+struct VerifiedHead {
+  trust::VerifiedRelease release;
+  trust::VerifiedCarrier carrier;
+  std::string manifest;                    // manifest.json
+  std::string blob_list;                   // blobs.list
+  std::vector<format::BlobEntry> blobs;    // of the whole release, sorted by digest
+  format::Index index;
+  std::vector<trust::SignatureFile> release_signatures;
+};
+
+// The trust roots that travel with a bundle, for following a rotation chain.
+std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes);
+// Bare public keys that travel with a bundle, for pinning one whose fingerprint is known.
+std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes);
+
+// Checks signatures, then digests, then parses; nothing is parsed before it is verified.
+// Throws what TrustRoot::verify_release and verify_carrier throw, {statement_mismatch} when the
+// volumes name another bundle than the signed carrier, {manifest_mismatch, index_corrupt,
+// index_invalid, statement_invalid, unsupported}.
+VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
+                         std::optional<UnixTime> now);
+
+// `blob` in the release's list; nothing when it is not there.
+const format::BlobEntry* find_blob(const std::vector<format::BlobEntry>& blobs, const Digest& blob);
+
+}  // namespace bundle::unpack

@@ -1,0 +1,124 @@
+#include "unpack/group_reader.h"
+
+#include <fmt/format.h>
+
+#include "bundle/error.h"
+#include "codec/zstd.h"
+
+namespace bundle::unpack {
+namespace {
+
+[[noreturn]] void throw_missing(std::uint32_t leaf) {
+  throw Error(ErrorCode::volume_missing,
+              fmt::format("leaf {} of the bundle is on a volume that is not here", leaf),
+              "Insert the stick that holds the missing volume and run the same command again.");
+}
+
+[[noreturn]] void throw_corrupt(const LeafSource& source, std::uint32_t leaf, std::size_t size) {
+  throw Error(ErrorCode::pack_corrupt,
+              fmt::format("{}: {} bytes do not match their signed digest (leaf {})",
+                          source.where(leaf, 0), size, leaf),
+              fmt::format("The medium is damaged there or was altered. Copy that volume again from "
+                          "the original; a repair needs only these {} bytes. Nothing was lost: run "
+                          "the same command again afterwards.",
+                          size));
+}
+
+}  // namespace
+
+Bytes read_verified_leaf(const format::Index& index, const LeafSource& source, std::uint32_t leaf) {
+  const std::size_t copies = source.copies(leaf);
+  if (copies == 0) throw_missing(leaf);
+  Bytes bytes(index.leaf_place(leaf).size);
+  for (std::size_t copy = 0; copy < copies; ++copy) {
+    source.read(leaf, copy, bytes);
+    if (format::hash_leaf(bytes) == index.leaf_hashes[leaf]) return bytes;
+  }
+  throw_corrupt(source, leaf, bytes.size());
+}
+
+bool has_group(const LeafSource& source, const format::Group& group) {
+  for (std::uint32_t i = 0; i < group.leaf_count(); ++i) {
+    if (!source.has(group.first_leaf + i)) return false;
+  }
+  return true;
+}
+
+GroupReader::GroupReader(const format::Index& index, const LeafSource& source, std::uint64_t budget)
+    : index_(index), source_(source), budget_(budget) {}
+
+GroupReader::Plain GroupReader::decode(std::uint32_t number) {
+  const format::Group& group = index_.groups[number];
+  Bytes packed;
+  packed.reserve(group.packed_size);
+  for (std::uint32_t i = 0; i < group.leaf_count(); ++i) {
+    const Bytes leaf = read_verified_leaf(index_, source_, group.first_leaf + i);
+    packed.insert(packed.end(), leaf.begin(), leaf.end());
+  }
+  packed_read_.fetch_add(packed.size(), std::memory_order_relaxed);
+  decoded_.fetch_add(1, std::memory_order_relaxed);
+  auto plain = std::make_shared<Bytes>(group.plain_size);
+  codec::zstd_decompress(packed, *plain, fmt::format("group {} of the bundle", number));
+  return plain;
+}
+
+// Finds the group's slot or makes one that the caller (`mine`) must fulfil.
+std::shared_future<GroupReader::Plain> GroupReader::claim(std::uint32_t group,
+                                                          std::promise<Plain>& promise, bool& mine) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = slots_.find(group); found != slots_.end()) {
+    order_.splice(order_.begin(), order_, found->second.order);
+    mine = false;
+    return found->second.plain;
+  }
+  order_.push_front(group);
+  Slot slot{promise.get_future().share(), order_.begin(), index_.groups[group].plain_size};
+  held_ += slot.size;
+  mine = true;
+  const auto plain = slot.plain;
+  slots_.emplace(group, std::move(slot));
+  evict_locked();
+  return plain;
+}
+
+void GroupReader::evict_locked() {
+  // The newest slot stays even when it alone exceeds the budget.
+  while (held_ > budget_ && order_.size() > 1) {
+    const auto victim = slots_.find(order_.back());
+    held_ -= victim->second.size;
+    order_.pop_back();
+    slots_.erase(victim);
+  }
+}
+
+void GroupReader::fulfil(std::uint32_t group, std::promise<Plain>& promise) {
+  try {
+    promise.set_value(decode(group));
+  } catch (...) {
+    promise.set_exception(std::current_exception());
+    // A failed read may succeed later (another stick): do not remember it.
+    const std::lock_guard lock(mutex_);
+    if (const auto found = slots_.find(group); found != slots_.end()) {
+      held_ -= found->second.size;
+      order_.erase(found->second.order);
+      slots_.erase(found);
+    }
+  }
+}
+
+GroupReader::Plain GroupReader::get(std::uint32_t group) {
+  std::promise<Plain> promise;
+  bool mine = false;
+  const auto plain = claim(group, promise, mine);
+  if (mine) fulfil(group, promise);
+  return plain.get();
+}
+
+void GroupReader::read_ahead(std::uint32_t group) {
+  auto promise = std::make_shared<std::promise<Plain>>();
+  bool mine = false;
+  claim(group, *promise, mine);
+  if (mine) ahead_.submit([this, group, promise] { fulfil(group, *promise); });
+}
+
+}  // namespace bundle::unpack

@@ -1,0 +1,214 @@
+#include "unpack/recipe_player.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "bundle/error.h"
+#include "codec/deflate_encoder.h"
+
+namespace bundle::unpack {
+namespace {
+
+using format::Group;
+using format::Index;
+using format::RecipeReader;
+using format::Run;
+using format::Segment;
+using format::SegmentKind;
+
+constexpr std::array<std::uint8_t, 64 * 1024> kZeros{};
+
+// Enforces the declared size and drops what the caller has already.
+class BoundedSink final : public Sink {
+ public:
+  BoundedSink(Sink& out, const format::BlobEntry& blob, std::uint64_t skip)
+      : out_(out), blob_(blob), skip_(skip) {}
+
+  void write(ByteView bytes) override {
+    if (bytes.size() > blob_.size - produced_) {
+      throw Error(ErrorCode::bomb, fmt::format("the recipe of blob {} yields more than its {} bytes",
+                                               blob_.digest.text(), blob_.size),
+                  "The bundle was made wrong: ask the vendor for a new one.");
+    }
+    const std::uint64_t drop = std::min<std::uint64_t>(
+        bytes.size(), skip_ > produced_ ? skip_ - produced_ : 0);
+    produced_ += bytes.size();
+    bytes = bytes.subspan(static_cast<std::size_t>(drop));
+    if (!bytes.empty()) out_.write(bytes);
+  }
+  // Counts bytes that the caller has, without making them. Returns how many of `length`.
+  std::uint64_t pass_over(std::uint64_t length) {
+    const std::uint64_t count = std::min(length, skip_ > produced_ ? skip_ - produced_ : 0);
+    produced_ += count;
+    return count;
+  }
+  std::uint64_t produced() const { return produced_; }
+
+ private:
+  Sink& out_;
+  const format::BlobEntry& blob_;
+  std::uint64_t skip_;
+  std::uint64_t produced_ = 0;
+};
+
+// Reads runs, and decodes the next group of a stream while the current one is used.
+class RunReader {
+ public:
+  RunReader(GroupReader& groups, const Cancel& cancel) : groups_(groups), cancel_(cancel) {}
+
+  void copy(const Run& run, Sink& out) {
+    if (run.source == format::kZeroSource) {
+      copy_zeros(run.length, out);
+    } else {
+      copy_stream(run, out);
+    }
+  }
+
+ private:
+  static void copy_zeros(std::uint64_t length, Sink& out) {
+    while (length > 0) {
+      const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
+      out.write(ByteView(kZeros).first(part));
+      length -= part;
+    }
+  }
+
+  void copy_stream(const Run& run, Sink& out) {
+    std::uint64_t offset = run.offset;
+    std::uint64_t left = run.length;
+    while (left > 0) {
+      const Group& group = load(run.source, offset);
+      const ByteView plain = *held_[run.source];
+      const auto within = static_cast<std::size_t>(offset - group.plain_offset);
+      const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left, plain.size() - within));
+      out.write(plain.subspan(within, part));
+      offset += part;
+      left -= part;
+    }
+  }
+
+  // One group per stream stays held: recipes walk streams mostly forward.
+  const Group& load(std::uint8_t stream, std::uint64_t offset) {
+    const Index& index = groups_.index();
+    if (const Group* group = current_[stream];
+        group != nullptr && offset >= group->plain_offset &&
+        offset - group->plain_offset < group->plain_size) {
+      return *group;
+    }
+    cancel_.check();
+    const Group* group = index.find_group(stream, offset);
+    const bool forward = current_[stream] != nullptr && group > current_[stream];
+    held_[stream] = nullptr;
+    held_[stream] = groups_.get(index.group_number(*group));
+    current_[stream] = group;
+    // Reading on in the same direction: have the next one decoded meanwhile.
+    if (forward || group->plain_offset == 0) read_ahead(*group);
+    return *group;
+  }
+
+  void read_ahead(const Group& group) {
+    const Group* next =
+        groups_.index().find_group(group.stream, group.plain_offset + group.plain_size);
+    if (next != nullptr) groups_.read_ahead(groups_.index().group_number(*next));
+  }
+
+  GroupReader& groups_;
+  const Cancel& cancel_;
+  std::array<const Group*, format::kStreamCount> current_{};
+  std::array<GroupReader::Plain, format::kStreamCount> held_{};
+};
+
+void play_plain(RecipeReader& recipe, const Segment& segment, RunReader& runs, BoundedSink& out) {
+  for (std::uint64_t i = 0; i < segment.runs; ++i) {
+    Run run = recipe.next_run();
+    const std::uint64_t passed = out.pass_over(run.length);
+    run.length -= passed;
+    if (run.source != format::kZeroSource) run.offset += passed;
+    if (run.length > 0) runs.copy(run, out);
+  }
+}
+
+void play_deflate(RecipeReader& recipe, const Segment& segment, RunReader& runs, BoundedSink& out) {
+  const auto encoder = codec::make_encoder({segment.family, segment.params}, out);
+  for (std::uint64_t i = 0; i < segment.runs; ++i) runs.copy(recipe.next_run(), *encoder);
+  encoder->finish();
+}
+
+}  // namespace
+
+Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob) {
+  const Index& index = groups.index();
+  Bytes recipe;
+  recipe.reserve(blob.recipe_size);
+  std::uint64_t offset = blob.recipe_offset;
+  while (recipe.size() < blob.recipe_size) {
+    const Group& group = *index.find_group(format::kRecipeStream, offset);
+    const auto plain = groups.get(index.group_number(group));
+    const auto within = static_cast<std::size_t>(offset - group.plain_offset);
+    const std::size_t part = std::min(blob.recipe_size - recipe.size(), plain->size() - within);
+    const ByteView bytes = ByteView(*plain).subspan(within, part);
+    recipe.insert(recipe.end(), bytes.begin(), bytes.end());
+    offset += part;
+  }
+  return recipe;
+}
+
+void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
+                 const Cancel& cancel, std::uint64_t skip) {
+  RecipeReader reader(recipe, groups.index(), blob.digest);
+  RunReader runs(groups, cancel);
+  BoundedSink bounded(out, blob, skip);
+  Segment segment;
+  while (reader.next_segment(segment)) {
+    switch (segment.kind) {
+      case SegmentKind::literal:
+        bounded.write(segment.literal);
+        break;
+      case SegmentKind::plain:
+        play_plain(reader, segment, runs, bounded);
+        break;
+      case SegmentKind::deflate:
+        play_deflate(reader, segment, runs, bounded);
+        break;
+    }
+  }
+  if (bounded.produced() != blob.size) {
+    throw Error(ErrorCode::recipe_invalid,
+                fmt::format("the recipe of blob {} yields {} of {} bytes", blob.digest.text(),
+                            bounded.produced(), blob.size),
+                "The bundle was made wrong: ask the vendor for a new one.");
+  }
+}
+
+bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob) {
+  RecipeReader reader(recipe, index, blob);
+  Segment segment;
+  while (reader.next_segment(segment)) {
+    if (segment.kind == SegmentKind::deflate) return false;
+    for (std::uint64_t i = 0; i < segment.runs; ++i) reader.next_run();
+  }
+  return true;
+}
+
+void visit_groups(ByteView recipe, const format::Index& index, const Digest& blob,
+                  const std::function<void(std::uint32_t)>& visit) {
+  RecipeReader reader(recipe, index, blob);
+  Segment segment;
+  while (reader.next_segment(segment)) {
+    for (std::uint64_t i = 0; i < segment.runs; ++i) {
+      const Run run = reader.next_run();
+      if (run.source >= format::kStreamCount) continue;
+      const std::uint64_t end = run.offset + run.length;
+      for (std::uint64_t offset = run.offset; offset < end;) {
+        const Group& group = *index.find_group(run.source, offset);
+        visit(index.group_number(group));
+        offset = group.plain_offset + group.plain_size;
+      }
+    }
+  }
+}
+
+}  // namespace bundle::unpack

@@ -1,0 +1,32 @@
+// Plays a recipe: streams the bytes of one blob into a sink.
+#pragma once
+
+#include <functional>
+
+#include "bundle/progress.h"
+#include "format/blob_list.h"
+#include "format/recipe.h"
+#include "io/stream.h"
+#include "unpack/group_reader.h"
+
+namespace bundle::unpack {
+
+// The recipe's bytes, out of the recipe stream. Throws what GroupReader throws.
+Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob);
+
+// Writes the blob's bytes from offset `skip` on to `out`. `skip` is allowed only when the recipe
+// has no deflate segment (see is_seekable). Never writes more than blob.size bytes: a recipe that
+// yields more ends in Error{bomb}, one that yields less in Error{recipe_invalid}.
+// The bytes are not hashed here. Memory: one encoder; groups are the reader's.
+void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
+                 const Cancel& cancel, std::uint64_t skip = 0);
+
+// True when the blob can be continued at any offset: literal and plain segments only.
+bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob);
+
+// Calls visit(group number) for every group that the recipe's runs touch, in order of use;
+// the same group may be visited several times.
+void visit_groups(ByteView recipe, const format::Index& index, const Digest& blob,
+                  const std::function<void(std::uint32_t)>& visit);
+
+}  // namespace bundle::unpack

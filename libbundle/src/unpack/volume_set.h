@@ -1,0 +1,66 @@
+// Finds the volumes of one bundle among folders and files.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "format/index.h"
+#include "format/volume.h"
+#include "io/file_system.h"
+#include "unpack/leaf_source.h"
+
+namespace bundle::unpack {
+
+struct Volume {
+  std::unique_ptr<ReadableFile> file;
+  format::VolumeHeader header;
+};
+
+// What the volumes at hand and the loose files beside them say, before anything is verified.
+// Reads only; keeps the files open, so that a folder may be bound elsewhere meanwhile.
+struct VolumeSet {
+  format::BundleId bundle_id{};
+  std::uint32_t count = 0;       // volumes that the bundle was cut into
+  std::vector<Volume> volumes;   // ascending by number
+  format::FileList head;         // the same in every volume
+  format::FileList tail;         // all volumes' and loose signatures and roots
+  std::vector<Path> folders;     // where loose files were looked for
+};
+
+// `sources` are folders (searched for *.bundle, not below) and volume files. All volumes must
+// belong to one bundle.
+// Throws Error{not_a_bundle} when there is none; {volume_foreign, volume_duplicate,
+// volume_truncated, volume_corrupt, sidecar_mismatch, unsupported, media_unreadable} naming files.
+// Peak memory: twice the head.
+VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources);
+
+// True when `path` is a folder with volumes in it, or a volume.
+bool looks_like_bundle(FileSystem& fs, const Path& path);
+
+// The leaves of a volume set. Needs the index to know their places.
+class VolumeLeaves final : public LeafSource {
+ public:
+  // Throws Error{volume_corrupt|volume_truncated} when a volume's ranges do not fit the index.
+  // Neither owned.
+  VolumeLeaves(const VolumeSet& volumes, const format::Index& index);
+
+  bool has(std::uint32_t leaf) const override { return copies(leaf) > 0; }
+  std::size_t copies(std::uint32_t leaf) const override;
+  void read(std::uint32_t leaf, std::size_t copy, std::span<std::uint8_t> buffer) const override;
+  std::string where(std::uint32_t leaf, std::size_t copy) const override;
+
+ private:
+  struct Extent {
+    const Volume* volume = nullptr;
+    format::LeafRange range;
+    std::uint64_t file_offset = 0;  // of its first leaf
+  };
+  const Extent& extent(std::uint32_t leaf, std::size_t copy) const;
+  std::uint64_t offset(const Extent& extent, std::uint32_t leaf) const;
+
+  const format::Index& index_;
+  std::vector<Extent> extents_;
+};
+
+}  // namespace bundle::unpack
