@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace bundle {
 
@@ -38,6 +39,26 @@ void ThreadPool::run() {
     not_full_.notify_one();
     task();
   }
+}
+
+void run_workers(std::size_t count, const std::function<void(const std::atomic<bool>& stop)>& work) {
+  std::atomic<bool> stop{false};
+  std::mutex mutex;
+  std::exception_ptr failure;
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < count; ++i) {
+    threads.emplace_back([&] {
+      try {
+        work(stop);
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        if (!failure) failure = std::current_exception();
+        stop = true;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (failure) std::rethrow_exception(failure);
 }
 
 std::size_t default_workers() { return std::max(2U, std::thread::hardware_concurrency()); }

@@ -1,10 +1,12 @@
 // A fixed set of worker threads and a bounded queue.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <type_traits>
@@ -47,6 +49,10 @@ class ThreadPool {
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };
+
+// Runs `work` on `count` threads and waits for all. The first failure sets the flag that every
+// worker is given, and is rethrown when all have ended.
+void run_workers(std::size_t count, const std::function<void(const std::atomic<bool>& stop)>& work);
 
 // The number of workers to use when the user gives none: the cores, at least 2.
 std::size_t default_workers();

@@ -50,6 +50,8 @@ class AnonymousFile : public WritableFile {
   virtual bool publish(const Path& path) = 0;
   // Reads back what was written (for hashing a resumed file, or assembling parts).
   virtual std::size_t read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const = 0;
+  // Gives the disk space of a range back; it reads as zeros afterwards. Best effort.
+  virtual void discard(std::uint64_t offset, std::uint64_t length) = 0;
 };
 
 // Held as long as the object lives.

@@ -158,6 +158,10 @@ class PosixAnonymousFile final : public AnonymousFile {
   std::size_t read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const override {
     return read_fd(fd_.get(), offset, buffer, directory_);
   }
+  void discard(std::uint64_t offset, std::uint64_t length) override {
+    ::fallocate(fd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                static_cast<off_t>(length));
+  }
   bool publish(const Path& path) override {
     int result = 0;
     if (hidden_.empty()) {
@@ -305,9 +309,10 @@ class PosixFileSystem final : public FileSystem {
       if (errno != EWOULDBLOCK) fail(errno, "lock", path);
       throw_busy(fd.get(), path);
     }
-    const std::string owner = fmt::format("{}\n", ::getpid());
-    if (::ftruncate(fd.get(), 0) != 0) fail(errno, "lock", path);
-    write_fd(fd.get(), 0, as_bytes(owner), path);
+    // Always the same length, so that a later writer needs no new disk block: gc must start on a
+    // full disk. The number is for messages only.
+    const std::string owner = fmt::format("{:<10}\n", ::getpid());
+    [[maybe_unused]] const auto written = ::pwrite(fd.get(), owner.data(), owner.size(), 0);
     return std::make_unique<PosixFileLock>(std::move(fd));
   }
 
@@ -315,7 +320,7 @@ class PosixFileSystem final : public FileSystem {
   [[noreturn]] static void throw_busy(int fd, const Path& path) {
     Bytes owner(32);
     owner.resize(read_fd(fd, 0, owner, path));
-    while (!owner.empty() && owner.back() == '\n') owner.pop_back();
+    while (!owner.empty() && (owner.back() == '\n' || owner.back() == ' ')) owner.pop_back();
     throw Error(ErrorCode::busy,
                 fmt::format("another process (pid {}) holds {}", as_text(owner), path.string()),
                 "Wait until it ends, then run the same command again.");

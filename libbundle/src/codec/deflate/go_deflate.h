@@ -8,8 +8,8 @@
 
 namespace bundle::codec {
 
-/// Makes, bit for bit, the raw deflate stream of the Writer of Go's compress/flate, as it was from
-/// Go 1.7 to Go 1.26 (Go 1.27 has another encoder).
+/// Makes, bit for bit, the raw deflate stream of the Writer of Go's compress/flate up to Go 1.26
+/// (proven against 1.26.8; Go 1.27 has another encoder).
 ///
 /// Levels: 1..9, -1 (the same as 6), -2 (Huffman only), 0 (stored).
 ///

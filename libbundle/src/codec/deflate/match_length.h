@@ -19,4 +19,18 @@ inline uint32_t match_length(const uint8_t* left, const uint8_t* right, uint32_t
   return limit;
 }
 
+/// Number of equal bytes before `left` and `right`, at most `limit`. Reads up to 8 bytes before.
+inline uint32_t match_length_before(const uint8_t* left, const uint8_t* right, uint32_t limit) {
+  uint32_t done = 0;
+  while (done < limit) {
+    const uint64_t difference = load_le64(left - done - 8) ^ load_le64(right - done - 8);
+    if (difference != 0) {
+      done += static_cast<uint32_t>(std::countl_zero(difference) >> 3);
+      break;
+    }
+    done += 8;
+  }
+  return done < limit ? done : limit;
+}
+
 }  // namespace bundle::codec

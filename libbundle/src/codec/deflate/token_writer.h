@@ -33,7 +33,8 @@ class Token {
 };
 
 /// Symbol counts of a block, kept while its tokens are made.
-struct SymbolCounts {
+class SymbolCounts {
+ public:
   std::array<uint32_t, kLiteralSymbols> literals{};
   std::array<uint32_t, kDistanceSymbols> distances{};
 
@@ -47,7 +48,16 @@ struct SymbolCounts {
     ++distances[symbol];
     return Token::match(length - kMinMatch, distance - 1, symbol);
   }
+  void count_literals(const uint8_t* bytes, size_t size) {
+    for (size_t i = 0; i < size; ++i) ++literals[bytes[i]];
+  }
   void clear() { *this = {}; }
+};
+
+/// Some literals of the input, then a match.
+struct TokenRun {
+  uint32_t literals;
+  Token match;
 };
 
 /// Writes the body of a Huffman block: per-block tables that give code and extra bits at once.
@@ -91,6 +101,31 @@ class TokenWriter {
       writer.close(cursor);
     }
   }
+  /// Runs in order over `plain`; what is left of `plain` after the last one are literals.
+  void write(BitWriter& writer, std::span<const TokenRun> runs,
+             std::span<const uint8_t> plain) const {
+    constexpr size_t kLongRun = 256;
+    constexpr size_t kRunBytes = 2 * kLongRun + 16;  // at most, when written here
+    const uint8_t* next = plain.data();
+    BitWriter::Cursor cursor = writer.open();
+    const uint8_t* limit = cursor.out + BitWriter::kCursorBytes - kRunBytes;
+    for (const TokenRun& run : runs) {
+      if (run.literals > kLongRun || cursor.out > limit) {
+        writer.close(cursor);
+        write_literals(writer, {next, run.literals});
+        cursor = writer.open();
+        limit = cursor.out + BitWriter::kCursorBytes - kRunBytes;
+      } else {
+        add_run(cursor, next, run.literals);
+      }
+      add_match(cursor, run.match);
+      cursor.settle();
+      next += run.literals + run.match.length_minus_3() + kMinMatch;
+    }
+    writer.close(cursor);
+    plain = plain.subspan(static_cast<size_t>(next - plain.data()));
+    write_literals(writer, plain);
+  }
   void write_literals(BitWriter& writer, std::span<const uint8_t> bytes) const {
     while (!bytes.empty()) {
       const auto part = bytes.first(std::min(bytes.size(), BitWriter::kCursorBytes / 4));
@@ -104,6 +139,12 @@ class TokenWriter {
     writer.put(value(literals_[kEndOfBlock]), length(literals_[kEndOfBlock]));
   }
 
+  /// Any number; reads three bytes in any case.
+  void add_run(BitWriter::Cursor& cursor, const uint8_t* bytes, size_t size) const {
+    for (size_t i = 0; i < 3; ++i) add(cursor, i < size ? literals_[bytes[i]] : 0);
+    cursor.settle();
+    if (size > 3) add_literals(cursor, {bytes + 3, size - 3});
+  }
   void add_literals(BitWriter::Cursor& cursor, std::span<const uint8_t> bytes) const {
     const uint8_t* next = bytes.data();
     const uint8_t* const end = next + bytes.size();

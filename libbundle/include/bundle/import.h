@@ -1,0 +1,86 @@
+// Importing a release into a site store.
+//
+// The store is opened or made; nothing is written before the signatures are verified and the plan
+// is known to fit. An import that was killed, or whose stick vanished, continues with the next call.
+// One importer per store at a time; registry and readers may go on meanwhile.
+// Peak memory: under 256 MiB, whatever the size of the release.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "bundle/progress.h"
+
+namespace bundle {
+
+struct ImportOptions {
+  // Folders with volumes, volume files, or one site store.
+  std::vector<std::filesystem::path> sources;
+  std::filesystem::path store;
+  // A minisign public key or a TUF root to pin; empty: the store's pinned root is used.
+  std::filesystem::path trust;
+  // Pins a key or root that the medium carries, when its fingerprint was told by another way.
+  std::string trust_fingerprint;
+  unsigned jobs = 0;  // worker threads; 0: one a core, at least two
+};
+
+struct ImportPlanReport {
+  std::string product;
+  std::string version;
+  std::uint64_t release_number = 0;
+  std::string created;
+  std::string expires;
+  std::vector<std::string> signers;  // key ids
+  bool already_imported = false;
+  std::uint64_t blobs_total = 0;
+  std::uint64_t bytes_total = 0;
+  std::uint64_t blobs_present = 0;
+  std::uint64_t bytes_present = 0;
+  std::uint64_t blobs_new = 0;
+  std::uint64_t bytes_new = 0;
+  std::uint64_t blobs_waiting = 0;  // of the new ones: need a volume that is not here
+  std::uint64_t bytes_staged = 0;   // kept at the site until the other volumes come
+  std::uint64_t disk_needed = 0;
+  std::uint64_t disk_free = 0;
+  std::uint64_t bytes_to_read = 0;  // from the medium
+  std::uint64_t seconds_estimate = 0;
+  std::uint32_t volumes_total = 0;
+  std::vector<std::uint32_t> volumes_missing;
+};
+
+struct ImportReport {
+  ImportPlanReport plan;
+  bool complete = false;  // the release is published at the site
+  std::uint64_t blobs_written = 0;
+  std::uint64_t bytes_written = 0;
+  std::uint64_t bytes_read = 0;  // from the medium
+  double seconds = 0;
+};
+
+// Reads only. Throws Error.
+ImportPlanReport plan_import(const ImportOptions& options, const Cancel& cancel);
+
+// Throws Error; Error{volume_missing} when everything on the medium was taken in but other volumes
+// are needed to complete the release.
+ImportReport import_release(const ImportOptions& options, Progress& progress, const Cancel& cancel);
+
+// Reads every byte of a bundle and rebuilds every blob without writing. `trust` as above.
+struct VerifyReport {
+  ImportPlanReport release;
+  std::uint64_t leaves = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t blobs = 0;  // rebuilt and compared; 0 when only the hashes were asked for
+  double seconds = 0;
+};
+struct VerifyOptions {
+  std::vector<std::filesystem::path> sources;
+  std::filesystem::path trust;
+  std::string trust_fingerprint;
+  bool rebuild = false;  // also rebuild every blob
+  unsigned jobs = 0;
+};
+VerifyReport verify_bundle(const VerifyOptions& options, Progress& progress, const Cancel& cancel);
+
+}  // namespace bundle

@@ -1,0 +1,27 @@
+// The reports as JSON, for `--json` and for scripts. One object each; keys are the field names.
+#pragma once
+
+#include <string>
+
+#include "bundle/error.h"
+#include "bundle/import.h"
+#include "bundle/make.h"
+#include "bundle/site.h"
+
+namespace bundle {
+
+std::string to_json(const Error& error);
+std::string to_json(const MakeReport& report);
+std::string to_json(const SignReport& report);
+std::string to_json(const InspectReport& report);
+std::string to_json(const ImportPlanReport& report);
+std::string to_json(const ImportReport& report);
+std::string to_json(const VerifyReport& report);
+std::string to_json(const std::vector<SiteRelease>& releases);
+std::string to_json(const SiteStatus& status);
+std::string to_json(const StoreAudit& audit);
+std::string to_json(const Activation& activation);
+std::string to_json(const GateAnswer& answer);
+std::string to_json(const CollectReport& report);
+
+}  // namespace bundle

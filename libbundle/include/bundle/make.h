@@ -1,0 +1,115 @@
+// Making, signing, cutting and inspecting bundles: what release engineers do.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bundle/progress.h"
+
+namespace bundle {
+
+// How to sign: a key file or a command. At most one of `key` and `command`; neither: unsigned.
+struct SignWith {
+  std::filesystem::path key;            // minisign secret key file
+  std::filesystem::path password_file;  // its first line opens the key
+  int password_fd = -1;                 // or an open descriptor
+  std::string command;                  // run by /bin/sh: message on stdin, .minisig on stdout
+  bool empty() const { return key.empty() && command.empty(); }
+};
+
+// Access to registries for `docker://` sources.
+struct RegistryAccess {
+  std::filesystem::path auth_file;
+  std::vector<std::string> insecure;  // hosts that are spoken to without TLS
+  std::filesystem::path ca_file;      // PEM; extra to the system's
+};
+
+inline constexpr std::uint64_t kDefaultVolumeBytes = 4'294'963'200;  // just below FAT32's limit
+
+struct MakeOptions {
+  std::filesystem::path spec;  // release.yaml
+  std::filesystem::path out;   // folder; must hold no bundle yet
+  std::uint64_t volume_size = kDefaultVolumeBytes;
+  int level = 19;     // zstd, 1 to 19
+  bool fast = false;  // for CI: level 3, under 256 MiB of memory
+  unsigned jobs = 2;
+  SignWith sign;
+  RegistryAccess registry;
+  std::vector<std::filesystem::path> roots;  // <N>.root.json files that travel along
+};
+
+struct MakeReport {
+  std::string product;
+  std::string version;
+  std::uint64_t release_number = 0;
+  std::vector<std::filesystem::path> volumes;
+  std::uint64_t bundle_bytes = 0;
+  std::uint64_t blobs = 0;
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t gzip_bytes = 0;      // of them gzip
+  std::uint64_t replayed_bytes = 0;  // of those stored inflated
+  std::uint64_t unique_bytes = 0;    // plain bytes after deduplication
+  std::vector<std::string> signatures;  // file names
+  double seconds = 0;
+};
+
+// SOURCE_DATE_EPOCH in the environment sets the time of creation: same inputs, same bytes.
+MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Cancel& cancel);
+
+struct SignReport {
+  std::vector<std::string> signatures;  // file names written
+  std::size_t volumes = 0;              // volumes that carry them now
+};
+
+// Signs what is in the folder: statement.json and carrier.json, and puts all signatures of the
+// folder (also those that were copied there from other signers) into the volumes. With an empty
+// `sign` it only does the latter.
+SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign);
+
+// Writes NAME.key and NAME.pub (minisign's formats). Returns the key id.
+// An empty password is refused unless `allow_no_password`.
+std::string generate_key(const std::filesystem::path& name, const std::filesystem::path& password_file,
+                         int password_fd, bool allow_no_password);
+
+// Cuts the volumes in `sources` anew, all of which must be there; signatures stay valid. With
+// `volume_size` 0 they are joined into one.
+std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesystem::path>& sources,
+                                                const std::filesystem::path& out,
+                                                std::uint64_t volume_size, Progress& progress,
+                                                const Cancel& cancel);
+
+struct InspectedArtifact {
+  std::string kind;  // "image", "chart", "file"
+  std::string name;
+  std::string digest;
+  std::string media_type;
+};
+struct InspectReport {
+  bool verified = false;  // always false here: inspect trusts nobody
+  std::string bundle_id;
+  std::string product;
+  std::string version;
+  std::uint64_t release_number = 0;
+  std::string created;
+  std::string expires;
+  std::uint32_t volumes_total = 0;
+  std::vector<std::uint32_t> volumes_here;
+  std::uint64_t blobs = 0;
+  std::uint64_t blob_bytes = 0;
+  std::uint64_t pack_bytes = 0;
+  std::uint64_t groups = 0;
+  std::uint64_t leaves = 0;
+  std::vector<std::string> signatures;
+  std::vector<InspectedArtifact> artifacts;
+  std::vector<std::string> upgrade_from;
+  std::string k8s_version;
+  std::string os_base;
+};
+
+// What a bundle says about itself. No signature is checked.
+InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources);
+
+}  // namespace bundle

@@ -1,0 +1,252 @@
+#include "bundle/import.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <optional>
+
+#include "api/open_bundle.h"
+#include "api/report.h"
+#include "base/thread_pool.h"
+#include "bundle/error.h"
+#include "transfer/bundle_import.h"
+
+namespace bundle {
+namespace {
+
+using api::OpenedBundle;
+
+// Rough rates for the estimate that people see; the true ones depend on the site's machine.
+constexpr std::uint64_t kReadRate = 30 << 20;     // a USB stick
+constexpr std::uint64_t kRebuildRate = 60 << 20;  // with gzip encoders, two cores
+
+std::size_t worker_count(unsigned jobs) { return jobs == 0 ? default_workers() : jobs; }
+
+std::shared_ptr<store::SiteStore> open_if_there(FileSystem& fs, const Path& root) {
+  const auto status = fs.status(root);
+  if (!status || (status->kind == FileKind::directory && fs.list(root).empty())) return nullptr;
+  // A store whose making was cut short is made whole by SiteStore::create.
+  if (!fs.status(root / "oci-layout") && fs.status(root / "blobs")) return nullptr;
+  return store::SiteStore::open(fs, root);
+}
+
+std::uint64_t free_space(FileSystem& fs, Path path) {
+  path = std::filesystem::absolute(path);
+  while (!fs.status(path) && path.has_parent_path() && path != path.parent_path()) {
+    path = path.parent_path();
+  }
+  return fs.free_bytes(path);
+}
+
+// One import from opened bundle to published release. Members are in order of use.
+class Import {
+ public:
+  explicit Import(const ImportOptions& options) : options_(options), fs_(posix_file_system()) {
+    store_ = open_if_there(fs_, options.store);
+    if (store_) state_.emplace(fs_, store_->trust_dir());
+    opened_.emplace(api::open_bundle(
+        fs_, options.sources,
+        {state_ ? &*state_ : nullptr, options.trust, options.trust_fingerprint}));
+    media_.emplace(opened_->volumes, index());
+    check_site();
+  }
+
+  // May be called again after the store has changed.
+  ImportPlanReport plan(const Cancel& cancel) {
+    staged_.emplace(store_.get(), opened_->volumes.bundle_id, index());
+    leaves_.emplace(*media_, *staged_);
+    groups_ = std::make_unique<unpack::GroupReader>(index(), *leaves_);
+    plan_ = plan::make_plan(opened_->head, store_.get(), *groups_, {*media_, *staged_}, cancel);
+    return report();
+  }
+
+  ImportReport run(Progress& progress, const Cancel& cancel) {
+    const auto start = std::chrono::steady_clock::now();
+    ImportReport result;
+    if (store_) lock();
+    result.plan = plan(cancel);
+    check_space(result.plan);
+    if (!store_) {
+      store_ = store::SiteStore::create(fs_, options_.store);
+      state_.emplace(fs_, store_->trust_dir());
+      lock();
+    }
+    if (!result.plan.already_imported || result.plan.blobs_new > 0) {
+      take_in(result, progress, cancel);
+    }
+    result.complete = true;
+    result.seconds = api::seconds_since(start);
+    return result;
+  }
+
+ private:
+  const format::Index& index() const { return opened_->head.index; }
+  const trust::Statement& statement() const { return *opened_->head.release; }
+
+  void lock() {
+    writer_.emplace(store_);
+    // A second --trust may only confirm what is pinned.
+    if (state_->current() && !options_.trust.empty()) {
+      const std::string text = read_text_file(fs_, options_.trust, format::kMaxDocumentBytes);
+      state_->pin(trust::TrustRoot::load(text, options_.trust.string()));
+    }
+  }
+
+  bool already_imported() const {
+    if (!store_ || !fs_.status(store_->release_dir(statement().version) / "statement.json")) {
+      return false;
+    }
+    const std::string stored = read_text_file(
+        fs_, store_->release_dir(statement().version) / "statement.json", format::kMaxDocumentBytes);
+    if (stored != opened_->head.release.raw()) {
+      throw Error(ErrorCode::statement_mismatch,
+                  fmt::format("this site has another release {} with the same version",
+                              statement().version),
+                  "A version is never published twice: ask the vendor which of the two is right. "
+                  "'bundle-import gc --remove VERSION' removes the one at this site if it is not "
+                  "active.");
+    }
+    return true;
+  }
+
+  void check_site() {
+    already_imported_ = already_imported();
+    if (!state_) return;
+    state_->check_release(opened_->head.release, already_imported_);
+    state_->check_revoked(opened_->head.release);
+  }
+
+  ImportPlanReport report() const {
+    ImportPlanReport report = api::describe(*opened_);
+    report.already_imported = already_imported_;
+    report.blobs_present = plan_.blobs_present;
+    report.bytes_present = plan_.bytes_present;
+    report.blobs_new = plan_.ready.size() + plan_.waiting.size();
+    report.bytes_new = plan_.bytes_ready + plan_.bytes_waiting;
+    report.blobs_waiting = plan_.waiting.size();
+    report.bytes_staged = plan_.bytes_to_stage;
+    report.disk_needed = plan_.disk_needed();
+    report.disk_free = free_space(fs_, options_.store);
+    report.bytes_to_read = plan_.packed_bytes + plan_.bytes_to_stage;
+    report.seconds_estimate =
+        std::max(report.bytes_to_read / kReadRate, plan_.bytes_ready / kRebuildRate);
+    if (!plan_.complete()) {
+      report.volumes_missing = api::missing_volumes(opened_->volumes, staged_->volumes_seen());
+    }
+    return report;
+  }
+
+  void check_space(const ImportPlanReport& report) const {
+    if (report.disk_needed <= report.disk_free) return;
+    throw Error(ErrorCode::no_space,
+                fmt::format("the import needs {} bytes, but only {} are free on the disk of {}",
+                            report.disk_needed, report.disk_free, options_.store.string()),
+                fmt::format("Free {} bytes: 'bundle-import gc' removes old releases. Nothing was "
+                            "written.",
+                            report.disk_needed - report.disk_free));
+  }
+
+  void take_in(ImportReport& result, Progress& progress, const Cancel& cancel) {
+    writer_->note_unfinished(opened_->volumes.bundle_id, opened_->head.blob_list);
+    try {
+      result.bytes_written = transfer::rebuild_blobs(plan_, *groups_, *writer_,
+                                                     worker_count(options_.jobs), progress, cancel);
+      result.blobs_written = plan_.ready.size();
+      stage(progress, cancel);
+    } catch (...) {
+      keep_finished_blobs();
+      throw;
+    }
+    result.bytes_read = groups_->packed_bytes_read() + plan_.bytes_to_stage;
+    if (!plan_.complete()) wait_for_volumes(result.plan);
+    publish();
+  }
+
+  // What is finished stays, also when the stick was pulled.
+  void keep_finished_blobs() {
+    try {
+      writer_->flush_blobs();
+    } catch (const Error&) {
+      // The first failure is the one to report.
+    }
+  }
+
+  void stage(Progress& progress, const Cancel& cancel) {
+    if (plan_.to_stage.empty()) return;
+    progress.phase("keeping parts for later", plan_.bytes_to_stage);
+    std::uint64_t done = 0;
+    for (const std::uint32_t leaf : plan_.to_stage) {
+      cancel.check();
+      const Bytes bytes = unpack::read_verified_leaf(index(), *media_, leaf);
+      writer_->stage_leaf(opened_->volumes.bundle_id, leaf, bytes);
+      progress.advance(done += bytes.size());
+    }
+  }
+
+  [[noreturn]] void wait_for_volumes(const ImportPlanReport& report) {
+    for (const unpack::Volume& volume : opened_->volumes.volumes) {
+      writer_->note_volume(opened_->volumes.bundle_id, volume.header.number);
+    }
+    std::string numbers;
+    for (const std::uint32_t number : report.volumes_missing) {
+      numbers += fmt::format("{}{}", numbers.empty() ? "" : ", ", number);
+    }
+    throw Error(ErrorCode::volume_missing,
+                fmt::format("{} of {} blobs of release {} wait for volume {} of {}",
+                            plan_.waiting.size(), plan_.blobs_total, statement().version, numbers,
+                            opened_->volumes.count),
+                "All that is on this medium was taken in. Insert the medium with a missing volume and "
+                "run the same import for it; any order will do.");
+  }
+
+  void publish() {
+    for (const format::BlobEntry& blob : opened_->head.blobs) {
+      if (store_->has_blob(blob)) continue;
+      throw Error(ErrorCode::release_incomplete,
+                  fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
+                  "Run the same import again.");
+    }
+    if (!state_->current()) state_->pin(opened_->root);
+    state_->update_root(unpack::carried_roots(opened_->volumes));
+    format::FileList files = {{"blobs.list", opened_->head.blob_list},
+                              {"manifest.json", opened_->head.manifest},
+                              {"statement.json", opened_->head.release.raw()}};
+    for (const trust::SignatureFile& file : opened_->head.release_signatures) {
+      files.push_back({file.name, file.content});
+    }
+    writer_->publish_release(statement().version, files);
+    state_->accept_release(opened_->head.release, already_imported_);
+    writer_->drop_staged(opened_->volumes.bundle_id);
+    codec::Json event;
+    event.set("version", statement().version);
+    event.set("product", statement().product);
+    event.set("bundle", to_hex(opened_->volumes.bundle_id));
+    event.set("statement", opened_->head.release.digest().text());
+    writer_->audit("import", std::move(event));
+  }
+
+  const ImportOptions& options_;
+  FileSystem& fs_;
+  std::shared_ptr<store::SiteStore> store_;
+  std::optional<trust::TrustState> state_;
+  std::optional<OpenedBundle> opened_;
+  bool already_imported_ = false;
+  std::optional<unpack::VolumeLeaves> media_;
+  std::optional<transfer::StagedLeaves> staged_;
+  std::optional<transfer::JoinedLeaves> leaves_;
+  std::unique_ptr<unpack::GroupReader> groups_;
+  plan::ImportPlan plan_;
+  std::optional<store::StoreWriter> writer_;
+};
+
+}  // namespace
+
+ImportPlanReport plan_import(const ImportOptions& options, const Cancel& cancel) {
+  return Import(options).plan(cancel);
+}
+
+ImportReport import_release(const ImportOptions& options, Progress& progress, const Cancel& cancel) {
+  return Import(options).run(progress, cancel);
+}
+
+}  // namespace bundle

@@ -1,0 +1,158 @@
+#include "bundle/json_report.h"
+
+#include "codec/json.h"
+
+namespace bundle {
+namespace {
+
+using codec::Json;
+
+constexpr int kIndent = 2;
+
+template <typename Items, typename Convert>
+Json list(const Items& items, Convert convert) {
+  Json out = Json::array();
+  for (const auto& item : items) out.push_back(convert(item));
+  return out;
+}
+Json strings(const std::vector<std::string>& items) {
+  return list(items, [](const std::string& item) { return Json(item); });
+}
+Json paths(const std::vector<std::filesystem::path>& items) {
+  return list(items, [](const std::filesystem::path& item) { return Json(item.string()); });
+}
+Json numbers(const std::vector<std::uint32_t>& items) {
+  return list(items, [](std::uint32_t item) { return Json(std::uint64_t{item}); });
+}
+std::string print(const Json& value) { return codec::dump_json(value, kIndent); }
+
+Json plan_json(const ImportPlanReport& r) {
+  Json out;
+  out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
+  out.set("created", r.created).set("expires", r.expires).set("signers", strings(r.signers));
+  out.set("already_imported", r.already_imported);
+  out.set("blobs_total", r.blobs_total).set("bytes_total", r.bytes_total);
+  out.set("blobs_present", r.blobs_present).set("bytes_present", r.bytes_present);
+  out.set("blobs_new", r.blobs_new).set("bytes_new", r.bytes_new);
+  out.set("blobs_waiting", r.blobs_waiting).set("bytes_staged", r.bytes_staged);
+  out.set("disk_needed", r.disk_needed).set("disk_free", r.disk_free);
+  out.set("bytes_to_read", r.bytes_to_read).set("seconds_estimate", r.seconds_estimate);
+  out.set("volumes_total", std::uint64_t{r.volumes_total});
+  out.set("volumes_missing", numbers(r.volumes_missing));
+  return out;
+}
+
+Json release_json(const SiteRelease& r) {
+  Json out;
+  out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
+  out.set("created", r.created).set("expires", r.expires).set("blobs", r.blobs).set("bytes", r.bytes);
+  out.set("active", r.active).set("complete", r.complete);
+  return out;
+}
+
+}  // namespace
+
+std::string to_json(const Error& error) {
+  Json out;
+  out.set("error", error_name(error.code())).set("exit_status", exit_status(error.code()));
+  out.set("message", error.message()).set("hint", error.hint());
+  return print(out);
+}
+
+std::string to_json(const MakeReport& r) {
+  Json out;
+  out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
+  out.set("volumes", paths(r.volumes)).set("bundle_bytes", r.bundle_bytes).set("blobs", r.blobs);
+  out.set("blob_bytes", r.blob_bytes).set("gzip_bytes", r.gzip_bytes);
+  out.set("replayed_bytes", r.replayed_bytes).set("unique_bytes", r.unique_bytes);
+  out.set("signatures", strings(r.signatures)).set("seconds", r.seconds);
+  return print(out);
+}
+
+std::string to_json(const SignReport& r) {
+  Json out;
+  out.set("signatures", strings(r.signatures)).set("volumes", std::uint64_t{r.volumes});
+  return print(out);
+}
+
+std::string to_json(const InspectReport& r) {
+  Json out;
+  out.set("verified", r.verified).set("bundle_id", r.bundle_id).set("product", r.product);
+  out.set("version", r.version).set("release_number", r.release_number).set("created", r.created);
+  out.set("expires", r.expires).set("volumes_total", std::uint64_t{r.volumes_total});
+  out.set("volumes_here", numbers(r.volumes_here)).set("blobs", r.blobs);
+  out.set("blob_bytes", r.blob_bytes).set("pack_bytes", r.pack_bytes).set("groups", r.groups);
+  out.set("leaves", r.leaves).set("signatures", strings(r.signatures));
+  out.set("upgrade_from", strings(r.upgrade_from)).set("k8s_version", r.k8s_version);
+  out.set("os_base", r.os_base);
+  out.set("artifacts", list(r.artifacts, [](const InspectedArtifact& a) {
+            Json item;
+            item.set("kind", a.kind).set("name", a.name).set("digest", a.digest);
+            item.set("media_type", a.media_type);
+            return item;
+          }));
+  return print(out);
+}
+
+std::string to_json(const ImportPlanReport& report) { return print(plan_json(report)); }
+
+std::string to_json(const ImportReport& r) {
+  Json out = plan_json(r.plan);
+  out.set("complete", r.complete).set("blobs_written", r.blobs_written);
+  out.set("bytes_written", r.bytes_written).set("bytes_read", r.bytes_read);
+  out.set("seconds", r.seconds);
+  return print(out);
+}
+
+std::string to_json(const VerifyReport& r) {
+  Json out = plan_json(r.release);
+  out.set("leaves_verified", r.leaves).set("bytes_verified", r.bytes).set("blobs_rebuilt", r.blobs);
+  out.set("seconds", r.seconds).set("verified", true);
+  return print(out);
+}
+
+std::string to_json(const std::vector<SiteRelease>& releases) {
+  Json out;
+  out.set("releases", list(releases, release_json));
+  return print(out);
+}
+
+std::string to_json(const SiteStatus& r) {
+  Json out;
+  out.set("active", r.active).set("releases", list(r.releases, release_json));
+  out.set("trust_fingerprint", r.trust_fingerprint).set("trust_version", r.trust_version);
+  out.set("blobs", r.blobs).set("bytes", r.bytes).set("disk_free", r.disk_free);
+  out.set("unfinished", strings(r.unfinished));
+  return print(out);
+}
+
+std::string to_json(const StoreAudit& r) {
+  Json out;
+  out.set("blobs", r.blobs).set("bytes", r.bytes).set("leftovers", strings(r.leftovers));
+  out.set("problems", list(r.problems, [](const StoreProblem& p) {
+            Json item;
+            item.set("release", p.release).set("digest", p.digest).set("problem", p.problem);
+            return item;
+          }));
+  return print(out);
+}
+
+std::string to_json(const Activation& r) {
+  Json out;
+  out.set("from", r.from).set("to", r.to);
+  return print(out);
+}
+
+std::string to_json(const GateAnswer& r) {
+  Json out;
+  out.set("allowed", r.allowed).set("reason", r.reason).set("next_step", r.next_step);
+  return print(out);
+}
+
+std::string to_json(const CollectReport& r) {
+  Json out;
+  out.set("releases", strings(r.releases)).set("blobs", r.blobs).set("bytes", r.bytes);
+  return print(out);
+}
+
+}  // namespace bundle

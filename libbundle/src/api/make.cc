@@ -1,0 +1,234 @@
+#include "bundle/make.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+
+#include "api/report.h"
+#include "base/time.h"
+#include "bundle/error.h"
+#include "crypto/signer.h"
+#include "format/limits.h"
+#include "pack/bundle_signing.h"
+#include "pack/make_release.h"
+#include "release/resolve.h"
+#include "transfer/registry_source.h"
+#include "trust/statement.h"
+#include "unpack/volume_set.h"
+
+namespace bundle {
+namespace {
+
+SecretBytes read_password(FileSystem& fs, const std::filesystem::path& file, int fd) {
+  if (!file.empty()) return read_password_file(fs, file);
+  if (fd >= 0) return read_password_fd(fd);
+  return {};
+}
+
+std::unique_ptr<Signer> open_signer(FileSystem& fs, const SignWith& sign) {
+  if (!sign.command.empty()) return std::make_unique<CommandSigner>(sign.command);
+  const SecretBytes password = read_password(fs, sign.password_file, sign.password_fd);
+  return FileSigner::open(fs, sign.key, password.view());
+}
+
+// The public key travels along, so that a site that knows its fingerprint can pin it.
+void append_public_key(const Signer& signer, format::FileList& files) {
+  const auto key = signer.public_key();
+  if (key) files.push_back({key->id.text() + ".pub", key->text()});
+}
+
+format::FileList sign_all(FileSystem& fs, const SignWith& with, const std::string& statement,
+                          const std::string& carrier) {
+  const auto signer = open_signer(fs, with);
+  format::FileList files = pack::sign_documents(*signer, statement, carrier);
+  append_public_key(*signer, files);
+  return files;
+}
+
+std::vector<std::string> signature_names(const format::FileList& files) {
+  std::vector<std::string> names;
+  for (const format::NamedFile& file : files) {
+    if (file.name.ends_with(".minisig")) names.push_back(file.name);
+  }
+  return names;
+}
+
+format::FileList read_roots(FileSystem& fs, const std::vector<std::filesystem::path>& paths) {
+  format::FileList roots;
+  for (const auto& path : paths) {
+    const std::string text = read_text_file(fs, path, format::kMaxTailBytes);
+    const auto root = trust::TrustRoot::parse(text, path.string());
+    roots.push_back({fmt::format("{}.root.json", root.version()), text});
+  }
+  return roots;
+}
+
+release::ResolvedRelease resolve_spec(FileSystem& fs, const MakeOptions& options) {
+  const release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+  transfer::RegistryOptions registry;
+  if (!options.registry.auth_file.empty()) registry.auth_file = options.registry.auth_file;
+  registry.insecure_registries = options.registry.insecure;
+  if (!options.registry.ca_file.empty()) registry.http.tls = transfer::load_tls_files(fs, options.registry.ca_file);
+  release::ResolveOptions resolve;
+  resolve.open_source = transfer::make_source_opener(fs, options.spec.parent_path(), registry);
+  resolve.created = build_time();
+  return release::resolve(fs, spec, resolve);
+}
+
+std::string read_if_there(FileSystem& fs, const Path& path) {
+  if (!fs.status(path)) return {};
+  return read_text_file(fs, path, format::kMaxDocumentBytes);
+}
+
+// A document of the folder: loose, or else from the volumes.
+std::string find_document(FileSystem& fs, const Path& folder, std::string_view name) {
+  std::string text = read_if_there(fs, folder / name);
+  if (!text.empty() || !unpack::looks_like_bundle(fs, folder)) return text;
+  const unpack::VolumeSet volumes = unpack::open_volumes(fs, {folder});
+  const format::NamedFile* file = format::find_file(volumes.head, name);
+  return file == nullptr ? std::string() : file->content;
+}
+
+}  // namespace
+
+MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Cancel& cancel) {
+  const auto start = std::chrono::steady_clock::now();
+  FileSystem& fs = posix_file_system();
+  progress.phase("resolving", 0);
+  const release::ResolvedRelease release = resolve_spec(fs, options);
+
+  pack::MakeJob job;
+  job.out = options.out;
+  job.profile = options.fast ? pack::PackProfile::fast(options.jobs)
+                             : pack::PackProfile::release(options.level, options.jobs);
+  job.volume_size = options.volume_size;
+  job.roots = read_roots(fs, options.roots);
+  MakeReport report;
+  if (!options.sign.empty()) {
+    job.sign = [&](const std::string& statement, const std::string& carrier) {
+      const format::FileList files = sign_all(fs, options.sign, statement, carrier);
+      report.signatures = signature_names(files);
+      return files;
+    };
+  }
+  const pack::MadeRelease made = pack::make_release(fs, release, job, progress, cancel);
+  report.product = release.manifest.product;
+  report.version = release.manifest.version;
+  report.release_number = release.manifest.release_number;
+  report.volumes.assign(made.volumes.begin(), made.volumes.end());
+  report.bundle_bytes = made.bundle_bytes;
+  report.blobs = made.blobs;
+  report.blob_bytes = made.stats.blob_bytes;
+  report.gzip_bytes = made.stats.gzip_bytes;
+  report.replayed_bytes = made.stats.replayed_bytes;
+  report.unique_bytes = made.stats.unique_bytes;
+  report.seconds = api::seconds_since(start);
+  return report;
+}
+
+SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign) {
+  FileSystem& fs = posix_file_system();
+  const std::string statement = find_document(fs, folder, "statement.json");
+  if (statement.empty()) {
+    throw Error(ErrorCode::not_found, fmt::format("{} holds no statement.json and no volume", folder.string()),
+                "Name the folder that bundle-make wrote, or one with a copy of its statement.json.");
+  }
+  const std::string carrier = find_document(fs, folder, "carrier.json");
+  format::FileList files;
+  if (!sign.empty()) files = sign_all(fs, sign, statement, carrier);
+  SignReport report;
+  report.signatures = signature_names(files);
+  report.volumes = pack::add_to_bundle(fs, folder, files);
+  return report;
+}
+
+std::string generate_key(const std::filesystem::path& name, const std::filesystem::path& password_file,
+                         int password_fd, bool allow_no_password) {
+  FileSystem& fs = posix_file_system();
+  const SecretBytes password = read_password(fs, password_file, password_fd);
+  if (password.view().empty() && !allow_no_password) {
+    throw Error(ErrorCode::usage, "no password was given for the new key",
+                "Give --password-file FILE or --password-fd N, or say --no-password for a key that "
+                "only a protected machine holds.");
+  }
+  const MinisignSecretKey key = MinisignSecretKey::generate();
+  write_key_pair(fs, name, key, password.view());
+  return key.public_key().id.text();
+}
+
+std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesystem::path>& sources,
+                                                const std::filesystem::path& out,
+                                                std::uint64_t volume_size, Progress& progress,
+                                                const Cancel& cancel) {
+  FileSystem& fs = posix_file_system();
+  const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
+  const auto document = [&](std::string_view name) {
+    const format::NamedFile* file = format::find_file(volumes.head, name);
+    if (file == nullptr) throw Error(ErrorCode::volume_corrupt, fmt::format("the head has no {}", name));
+    return file->content;
+  };
+  // No signature is checked: cutting is not trusting. Leaves are checked against the index, so
+  // that damage is found here and not at the site.
+  const format::Index index = format::decode_index(as_bytes(document("index")));
+  const trust::Statement statement = trust::parse_statement(document("statement.json"), "statement.json");
+  const auto missing = api::missing_volumes(volumes, {});
+  if (!missing.empty()) {
+    throw Error(ErrorCode::volume_missing,
+                fmt::format("volume {} of {} is not here", fmt::join(missing, ", "), volumes.count),
+                "Name all folders that hold volumes of this bundle.");
+  }
+  pack::VolumeJob job;
+  job.bundle_id = volumes.bundle_id;
+  job.name = fmt::format("{}-{}", statement.product, statement.version);
+  job.head = volumes.head;
+  job.tail = volumes.tail;
+  job.volume_size = volume_size == 0 ? UINT64_MAX : volume_size;
+  const unpack::VolumeLeaves leaves(volumes, index);
+  const auto paths = pack::write_volumes(fs, out, job, index, leaves, nullptr, progress, cancel);
+  pack::add_to_bundle(fs, out, volumes.tail);
+  for (const format::NamedFile& file : volumes.head) {
+    if (file.name != "index") write_file_atomically(fs, out / file.name, as_bytes(file.content));
+  }
+  return {paths.begin(), paths.end()};
+}
+
+InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) {
+  FileSystem& fs = posix_file_system();
+  const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
+  const auto document = [&](std::string_view name) {
+    const format::NamedFile* file = format::find_file(volumes.head, name);
+    if (file == nullptr) throw Error(ErrorCode::volume_corrupt, fmt::format("the head has no {}", name));
+    return file->content;
+  };
+  const trust::Statement statement = trust::parse_statement(document("statement.json"), "statement.json");
+  const format::Index index = format::decode_index(as_bytes(document("index")));
+  const release::Manifest manifest = release::parse_manifest(document("manifest.json"), "manifest.json");
+
+  InspectReport report;
+  report.bundle_id = to_hex(volumes.bundle_id);
+  report.product = statement.product;
+  report.version = statement.version;
+  report.release_number = statement.release_number;
+  report.created = format_time(statement.created);
+  report.expires = format_time(statement.expires);
+  report.volumes_total = volumes.count;
+  for (const unpack::Volume& volume : volumes.volumes) report.volumes_here.push_back(volume.header.number);
+  report.blobs = statement.blob_count;
+  report.blob_bytes = statement.blob_bytes;
+  report.pack_bytes = index.pack_size();
+  report.groups = index.groups.size();
+  report.leaves = index.leaf_hashes.size();
+  report.signatures = signature_names(volumes.tail);
+  report.upgrade_from = manifest.upgrade_from;
+  report.k8s_version = manifest.k8s_version;
+  report.os_base = manifest.os_base;
+  for (const release::Artifact* artifact : manifest.artifacts()) {
+    const bool chart = artifact == &manifest.chart.artifact;
+    const bool image = !artifact->registry.empty();
+    report.artifacts.push_back({chart ? "chart" : image ? "image" : "file", artifact->name,
+                                artifact->descriptor.digest.text(), artifact->descriptor.media_type});
+  }
+  return report;
+}
+
+}  // namespace bundle

@@ -1,0 +1,88 @@
+#include "api/open_bundle.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "base/time.h"
+#include "bundle/error.h"
+#include "format/limits.h"
+
+namespace bundle::api {
+namespace {
+
+trust::TrustRoot find_by_fingerprint(const unpack::VolumeSet& volumes, const std::string& fingerprint) {
+  auto candidates = unpack::carried_roots(volumes);
+  for (auto& key : unpack::carried_keys(volumes)) candidates.push_back(std::move(key));
+  auto root = trust::find_root(candidates, fingerprint);
+  if (!root) {
+    throw Error(ErrorCode::no_trust,
+                fmt::format("the medium carries no key or root with fingerprint {}", fingerprint),
+                "Compare the fingerprint with the one that the vendor told you; if it is right, the "
+                "medium is not from them.");
+  }
+  return *root;
+}
+
+trust::TrustRoot choose_root(FileSystem& fs, const unpack::VolumeSet& volumes,
+                             const TrustChoice& trust) {
+  if (trust.state != nullptr && trust.state->current()) return *trust.state->current();
+  if (!trust.file.empty()) {
+    const std::string text = read_text_file(fs, trust.file, format::kMaxDocumentBytes);
+    return trust::TrustRoot::load(text, trust.file.string());
+  }
+  if (!trust.fingerprint.empty()) return find_by_fingerprint(volumes, trust.fingerprint);
+  throw Error(ErrorCode::no_trust, "nothing says whose signature to trust",
+              "Give the vendor's public key or root: --trust FILE; or --trust-fingerprint FP with the "
+              "fingerprint that the vendor told you by another way.");
+}
+
+void check_manifest(const OpenedBundle& bundle) {
+  const trust::Statement& statement = *bundle.head.release;
+  const release::Manifest& manifest = bundle.manifest;
+  if (manifest.product != statement.product || manifest.version != statement.version ||
+      manifest.release_number != statement.release_number) {
+    throw Error(ErrorCode::statement_mismatch,
+                fmt::format("manifest.json is of {} {}, the statement of {} {}", manifest.product,
+                            manifest.version, statement.product, statement.version),
+                "The bundle was made wrong: ask the vendor for a new one.");
+  }
+  for (const release::Artifact* artifact : manifest.artifacts()) {
+    if (unpack::find_blob(bundle.head.blobs, artifact->descriptor.digest) == nullptr) {
+      throw Error(ErrorCode::manifest_invalid,
+                  fmt::format("{} is not among the release's blobs", artifact->name),
+                  "The bundle was made wrong: ask the vendor for a new one.");
+    }
+  }
+}
+
+}  // namespace
+
+OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
+                         const TrustChoice& trust) {
+  unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
+  trust::TrustRoot root = choose_root(fs, volumes, trust);
+  if (const auto chain = unpack::carried_roots(volumes); !chain.empty()) root = root.update_all(chain);
+  const UnixTime clock = current_time();
+  const UnixTime now = trust.state != nullptr ? trust.state->effective_now(clock) : clock;
+  unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
+  release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
+  OpenedBundle opened{std::move(volumes), std::move(root), std::move(head), std::move(manifest)};
+  check_manifest(opened);
+  return opened;
+}
+
+std::vector<std::uint32_t> missing_volumes(const unpack::VolumeSet& volumes,
+                                           const std::vector<std::uint32_t>& seen) {
+  std::set<std::uint32_t> here(seen.begin(), seen.end());
+  for (const unpack::Volume& volume : volumes.volumes) {
+    if (volume.header.count == volumes.count) here.insert(volume.header.number);
+  }
+  std::vector<std::uint32_t> missing;
+  for (std::uint32_t number = 1; number <= volumes.count; ++number) {
+    if (!here.contains(number)) missing.push_back(number);
+  }
+  return missing;
+}
+
+}  // namespace bundle::api

@@ -1,0 +1,38 @@
+// Shared by the calls that read bundles: sources to verified content.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "release/manifest.h"
+#include "trust/trust_state.h"
+#include "unpack/bundle_reader.h"
+
+namespace bundle::api {
+
+// Who is to be trusted: the site's pinned root, a file, or a fingerprint; in this order.
+struct TrustChoice {
+  const trust::TrustState* state = nullptr;  // may be null
+  std::filesystem::path file;
+  std::string fingerprint;
+};
+
+struct OpenedBundle {
+  unpack::VolumeSet volumes;
+  trust::TrustRoot root;  // followed along the chain that the bundle carries
+  unpack::VerifiedHead head;
+  release::Manifest manifest;
+};
+
+// Throws Error{no_trust} when nothing says whom to trust, and what open_volumes and verify_head
+// throw. Reads only.
+OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
+                         const TrustChoice& trust);
+
+// Volume numbers that are neither in `volumes` nor in `seen`.
+std::vector<std::uint32_t> missing_volumes(const unpack::VolumeSet& volumes,
+                                           const std::vector<std::uint32_t>& seen);
+
+}  // namespace bundle::api

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "codec/deflate/bit_writer.h"
+
+namespace bundle::codec {
+
+/// Makes, bit for bit, the raw deflate stream of the Writer of github.com/klauspost/compress/flate,
+/// versions 1.15 to 1.18 (proven against 1.18.0 as compiled for amd64: the original weighs block
+/// sizes in 32-bit floating point).
+///
+/// How the input is split between write() calls makes no difference, here and in the original.
+/// Memory per instance: under 1 MiB.
+class KlauspostDeflate {
+ public:
+  /// `dictionary` is what NewWriterDict or ResetDict got: at most its last 32 KiB count.
+  KlauspostDeflate(int level, ByteSink sink, std::span<const uint8_t> dictionary = {});
+  ~KlauspostDeflate();
+  KlauspostDeflate(KlauspostDeflate&&) noexcept;
+  KlauspostDeflate& operator=(KlauspostDeflate&&) noexcept;
+
+  /// The levels that are implemented.
+  static bool is_valid_level(int level);
+
+  void write(std::span<const uint8_t> plain);
+  /// Writer.Flush(): ends the block and adds a sync marker.
+  void flush();
+  /// Writer.Close(). Only reset() may follow.
+  void finish();
+  /// Writer.ResetDict(): a new stream to the same sink.
+  void reset(std::span<const uint8_t> dictionary = {});
+
+  class Encoder;
+
+ private:
+  std::unique_ptr<Encoder> encoder_;
+};
+
+/// Makes the deflate stream of github.com/klauspost/pgzip, version 1.2: blocks that are compressed
+/// on their own, with the end of the block before as dictionary, and end in a sync marker.
+class PgzipDeflate {
+ public:
+  static constexpr size_t kDefaultBlockBytes = size_t{1} << 20;  // SetConcurrency() changes it
+  static constexpr size_t kDictionaryBytes = 16 * 1024;
+
+  PgzipDeflate(int level, ByteSink sink, size_t block_bytes = kDefaultBlockBytes);
+
+  void write(std::span<const uint8_t> plain);
+  void flush();
+  void finish();
+
+ private:
+  void end_block();
+
+  KlauspostDeflate encoder_;
+  size_t block_bytes_;
+  size_t in_block_ = 0;
+  size_t tail_size_ = 0;
+  std::unique_ptr<uint8_t[]> tail_;  // the last bytes of the block so far
+};
+
+}  // namespace bundle::codec

@@ -1,0 +1,62 @@
+#include "trust/carrier.h"
+
+#include <algorithm>
+
+#include "codec/json.h"
+#include "trust/document.h"
+#include "trust/limits.h"
+
+namespace bundle::trust {
+namespace {
+
+constexpr std::string_view kType = "carrier";
+
+}  // namespace
+
+std::string encode_carrier(const Carrier& carrier) {
+  codec::Json index;
+  index.set("digest", carrier.index_digest.text());
+  index.set("size", carrier.index_size);
+  index.set("leaf_count", carrier.leaf_count);
+  codec::Json json = new_document(kType);
+  json.set("kind", carrier.kind);
+  json.set("statement_digest", carrier.statement_digest.text());
+  json.set("index", std::move(index));
+  json.set("pack_size", carrier.pack_size);
+  for (const CarrierBase& base : carrier.bases) {
+    codec::Json entry;
+    entry.set("name", base.name);
+    entry.set("digest", base.digest.text());
+    if (!json.find("bases")) json.set("bases", codec::Json::array());
+    json.as_object().find("bases")->second.push_back(std::move(entry));
+  }
+  std::string encoded = codec::canonical_json(json);
+  parse_carrier(encoded, "carrier");
+  return encoded;
+}
+
+Carrier parse_carrier(std::string_view json, std::string_view what) {
+  const codec::Json document = parse_document(json, what, kType, kMaxCarrierBytes);
+  const Fields fields(document, std::string(what));
+  const Fields index = fields.object("index");
+  Carrier carrier;
+  carrier.kind = fields.name("kind");
+  carrier.statement_digest = fields.digest("statement_digest");
+  carrier.index_digest = index.digest("digest");
+  carrier.index_size = index.number("size", 1);
+  carrier.leaf_count = index.number("leaf_count", 0);
+  carrier.pack_size = fields.number("pack_size", 0);
+  for (const Fields& base : fields.objects("bases", kMaxCarrierBases)) {
+    carrier.bases.push_back({base.name("name"), base.digest("digest")});
+  }
+  return carrier;
+}
+
+BundleId bundle_id(std::string_view carrier_json) {
+  const Digest digest = sha256(as_bytes(carrier_json));
+  BundleId id{};
+  std::ranges::copy(digest.bytes().first(id.size()), id.begin());
+  return id;
+}
+
+}  // namespace bundle::trust

@@ -1,0 +1,103 @@
+// What a site remembers about trust: the pinned root and its chain, the highest numbers accepted,
+// the latest signed time seen, the newest revocation lists. Plain files below one directory:
+//   root.pub       a bare minisign public key, when the site was pinned with one
+//   <N>.root.json  every root of the chain since the pinned one
+//   root.json      copy of the newest of them: the current root
+//   state.json     the numbers
+//   <product>.revocations.json, <product>.revocations.<keyid>.minisig
+// Written atomically. The caller holds the store's lock while it calls a function that is not
+// const.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "io/file_system.h"
+#include "trust/trust_root.h"
+
+namespace bundle::trust {
+
+// The highest number accepted so far, and who signed for it.
+struct HighWater {
+  std::uint64_t number = 0;
+  std::string version;               // release version, for people; empty for revocations
+  UnixTime created = 0;              // latest one accepted
+  std::vector<std::string> signers;  // TUF key ids
+  bool operator==(const HighWater&) const = default;
+};
+
+using HighWaters = std::map<std::string, HighWater, std::less<>>;
+
+class TrustState {
+ public:
+  // `directory` need not exist; it is made by the first write.
+  // Throws Error{store_invalid} naming the file that cannot be read.
+  TrustState(FileSystem& fs, Path directory);
+
+  // The pinned root, as far as the site has followed the chain.
+  const std::optional<TrustRoot>& current() const { return root_; }
+  // Throws Error{no_trust}.
+  const TrustRoot& require_root() const;
+  // Every root since the pinned one, for carrying them on. No bare key.
+  std::vector<RootFile> chain() const;
+
+  // Pins the first root of a site. With a root pinned already: nothing when `root` is one of its
+  // chain, one step when it is the next link; else Error{wrong_key}.
+  void pin(const TrustRoot& root);
+  // Follows the chain in `roots` and keeps every link. Numbers that only keys without a role in the
+  // new root vouch for are forgotten (TUF's fast-forward recovery). Returns the current root.
+  const TrustRoot& update_root(std::span<const RootFile> roots);
+
+  // The latest time at which something accepted here was signed; 0 at first.
+  UnixTime time_floor() const;
+  // The later of the clock and the floor: a clock that went back cannot revive what has expired.
+  UnixTime effective_now(UnixTime clock) const { return std::max(clock, time_floor()); }
+
+  // Changes nothing. Throws Error{rollback} when the release number is below the highest accepted
+  // or belongs to another version, unless the release is `already_imported`: going back to a
+  // release that the site holds is the operator's decision, and brings nothing in from outside.
+  void check_release(const VerifiedRelease& release, bool already_imported) const;
+  // check_release(), then remembers. Call it when the release is about to be published.
+  void accept_release(const VerifiedRelease& release, bool already_imported);
+
+  // Throws Error{rollback} when the sequence is below the highest of its channel, or is the highest
+  // one and points to another release.
+  void check_pointer(const VerifiedPointer& pointer) const;
+  void accept_pointer(const VerifiedPointer& pointer);
+
+  // Keeps the list when its sequence is above that of the product's stored one. `signatures` are
+  // the files that it was verified with.
+  void accept_revocations(const VerifiedRevocations& list,
+                          std::span<const SignatureFile> signatures);
+  // The stored list of a product; nothing when there is none. It was verified when it was accepted.
+  std::optional<RevocationList> revocations(const std::string& product) const;
+  // Throws Error{revoked} when the list names the release, or so many of its signers that the
+  // threshold of the release role is no longer met.
+  void check_revoked(const VerifiedRelease& release) const;
+
+  const HighWaters& releases() const { return releases_; }         // by product
+  const HighWaters& channels() const { return channels_; }         // by "product/channel"
+  const HighWaters& revocation_lists() const { return revoked_; }  // by product
+
+ private:
+  void load_root();
+  void load_state();
+  void save_state() const;
+  void write(const std::string& name, std::string_view content) const;
+  void store_root(const TrustRoot& root);
+  std::optional<TrustRoot> stored_root(std::uint64_t version) const;
+  void forget_removed_signers();
+
+  FileSystem& fs_;
+  Path directory_;
+  std::optional<TrustRoot> root_;
+  HighWaters releases_;
+  HighWaters channels_;
+  HighWaters revoked_;
+};
+
+}  // namespace bundle::trust

@@ -1,0 +1,99 @@
+#include "registry/blob_files.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace bundle::registry {
+namespace {
+
+constexpr std::size_t kHashBufferBytes = 1024 * 1024;
+
+std::int64_t nanoseconds(const timespec& time) {
+  return static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+}
+
+}  // namespace
+
+BlobFiles::Identity BlobFiles::identify(int fd) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return {};
+  return Identity{st.st_dev, st.st_ino, static_cast<std::uint64_t>(st.st_size),
+                  nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
+}
+
+OpenBlob BlobFiles::open(const Digest& digest, const BlobFacts& facts) {
+  // The kernel sends a file from its descriptor, which the file-system seam does not hand out; so
+  // this one place opens a file itself.
+  UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) {
+    const bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    return {exhausted ? BlobState::exhausted : BlobState::missing, UniqueFd()};
+  }
+  const Identity identity = identify(fd.get());
+  if (identity.inode == 0 || identity.size != facts.size) return {BlobState::damaged, UniqueFd()};
+  const std::lock_guard lock(mutex_);
+  const auto known = verdicts_.find(digest);
+  if (known == verdicts_.end()) {
+    // First use in this process.
+    if (identity.ctime_ns > facts.published_ns) return {BlobState::unverified, UniqueFd()};
+    verdicts_.emplace(digest, Verdict{identity, true});
+    return {BlobState::ready, std::move(fd)};
+  }
+  if (known->second.identity != identity) return {BlobState::unverified, UniqueFd()};
+  if (!known->second.good) return {BlobState::damaged, UniqueFd()};
+  return {BlobState::ready, std::move(fd)};
+}
+
+void BlobFiles::verify(const Digest& digest, const BlobFacts& facts) {
+  UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return;
+  const Identity before = identify(fd.get());
+  {
+    // Many requests may wait for one blob; the first one hashes.
+    const std::lock_guard lock(mutex_);
+    const auto known = verdicts_.find(digest);
+    if (known != verdicts_.end() && known->second.identity == before) return;
+  }
+  Sha256 hash;
+  std::uint64_t total = 0;
+  Bytes buffer(kHashBufferBytes);
+  while (total <= facts.size) {
+    const ssize_t count =
+        ::pread(fd.get(), buffer.data(), buffer.size(), static_cast<off_t>(total));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return;  // unreadable now: nothing is known about the bytes
+    if (count == 0) break;
+    hash.write(ByteView(buffer).first(static_cast<std::size_t>(count)));
+    total += static_cast<std::uint64_t>(count);
+  }
+  const bool good = total == facts.size && hash.finish() == digest;
+  // Changed while it was read: the next request finds another identity and verifies again.
+  remember(digest, before, good && identify(fd.get()) == before);
+}
+
+void BlobFiles::remember(const Digest& digest, const Identity& identity, bool good) {
+  const std::lock_guard lock(mutex_);
+  verdicts_.insert_or_assign(digest, Verdict{identity, good});
+  ++verified_count_;
+}
+
+std::uint64_t BlobFiles::verified_count() const {
+  const std::lock_guard lock(mutex_);
+  return verified_count_;
+}
+
+std::vector<std::string> BlobFiles::damaged() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::string> words;
+  for (const auto& [digest, verdict] : verdicts_) {
+    if (!verdict.good) words.push_back(fmt::format("blob {} is damaged", digest.text()));
+  }
+  return words;
+}
+
+}  // namespace bundle::registry

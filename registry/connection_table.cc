@@ -1,0 +1,98 @@
+#include "registry/connection_table.h"
+
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace bundle::registry {
+namespace {
+
+std::int64_t now_milliseconds() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+// Bytes that the client has acknowledged since the connection began.
+std::optional<std::uint64_t> acknowledged_bytes(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
+  return info.tcpi_bytes_acked;
+}
+
+}  // namespace
+
+void Connection::enter(Phase next) {
+  phase_since_ms.store(now_milliseconds(), std::memory_order_relaxed);
+  phase.store(next, std::memory_order_release);
+}
+
+ConnectionTable::ConnectionTable(ClientPatience patience, Metrics& metrics)
+    : patience_(patience), metrics_(metrics), thread_([this] { watch(); }) {}
+
+ConnectionTable::~ConnectionTable() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  stop_changed_.notify_all();
+  thread_.join();
+}
+
+void ConnectionTable::add(Connection& connection) {
+  connection.enter(Connection::Phase::awaiting_request);
+  const std::lock_guard lock(mutex_);
+  connections_.insert(&connection);
+}
+
+void ConnectionTable::remove(Connection& connection) {
+  const std::lock_guard lock(mutex_);
+  connections_.erase(&connection);
+}
+
+void ConnectionTable::watch() {
+  // Often enough that a limit is kept to a quarter.
+  const auto interval = std::clamp(std::min(patience_.request, patience_.window) / 4,
+                                   std::chrono::milliseconds(10), std::chrono::milliseconds(1000));
+  std::unique_lock lock(mutex_);
+  while (!stop_changed_.wait_for(lock, interval, [this] { return stopping_; })) {
+    const std::int64_t now = now_milliseconds();
+    for (Connection* connection : connections_) inspect(*connection, now);
+  }
+}
+
+// The socket is only shut down: its worker notices, cleans up and closes it.
+void ConnectionTable::inspect(Connection& connection, std::int64_t now_ms) {
+  const auto phase = connection.phase.load(std::memory_order_acquire);
+  const std::int64_t since = connection.phase_since_ms.load(std::memory_order_relaxed);
+  if (phase == Connection::Phase::awaiting_request) {
+    if (now_ms - since <= patience_.request.count()) return;
+    ::shutdown(connection.socket, SHUT_RDWR);
+    metrics_.slow_client_dropped();
+    connection.enter(Connection::Phase::held_by_us);  // counted once
+    return;
+  }
+  if (phase == Connection::Phase::held_by_us) return;
+  const auto acked = acknowledged_bytes(connection.socket);
+  if (!acked) return;
+  if (connection.window_since_ms < since) {  // another answer than at the last look
+    connection.window_since_ms = now_ms;
+    connection.window_acked = *acked;
+    return;
+  }
+  if (now_ms - connection.window_since_ms < patience_.window.count()) return;
+  if (*acked - connection.window_acked < patience_.min_bytes) {
+    ::shutdown(connection.socket, SHUT_RDWR);
+    metrics_.slow_client_dropped();
+    connection.enter(Connection::Phase::held_by_us);
+    return;
+  }
+  connection.window_since_ms = now_ms;
+  connection.window_acked = *acked;
+}
+
+}  // namespace bundle::registry

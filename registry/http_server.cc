@@ -1,0 +1,392 @@
+#include "registry/http_server.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+#include <variant>
+
+#include "bundle/error.h"
+#include "registry/answer.h"
+#include "registry/http_response.h"
+#include "registry/request_limits.h"
+
+namespace bundle::registry {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::string_view kHtml = "text/html; charset=utf-8";
+constexpr std::string_view kJson = "application/json";
+constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
+
+// One request from its request line to the end of its answer.
+struct Request {
+  std::string target;
+  std::variant<Route, Failure> route = Failure{400, error_code::kUnsupported, "no address"};
+  Clock::time_point began = Clock::now();
+  bool headers_seen = false;
+  bool verified = false;  // waited for a blob file to be hashed
+  std::string method;
+  std::string user_agent;
+  unsigned status = 0;  // 0: the HTTP library refused the request itself
+  std::uint64_t bytes = 0;
+
+  const Route* known_route() const { return std::get_if<Route>(&route); }
+};
+
+// What matters in the headers of one request.
+struct HeaderScan {
+  RequestHeaders wanted;
+  std::string_view user_agent;
+  std::string_view content_length;
+  int hosts = 0;
+  int content_lengths = 0;
+  bool transfer_encoding = false;
+};
+
+MHD_Result scan_header(void* closure, MHD_ValueKind /*kind*/, const char* name, const char* value) {
+  auto& scan = *static_cast<HeaderScan*>(closure);
+  const std::string_view text = value == nullptr ? std::string_view() : value;
+  const auto is = [name](const char* wanted) { return ::strcasecmp(name, wanted) == 0; };
+  if (is("Range")) scan.wanted.range = text;
+  if (is("If-Range")) scan.wanted.if_range = text;
+  if (is("If-None-Match")) scan.wanted.if_none_match = text;
+  if (is("User-Agent")) scan.user_agent = text;
+  if (is("Host")) ++scan.hosts;
+  if (is("Transfer-Encoding")) scan.transfer_encoding = true;
+  if (is("Content-Length")) {
+    ++scan.content_lengths;
+    scan.content_length = text;
+  }
+  return MHD_YES;
+}
+
+HeaderScan scan_headers(MHD_Connection* connection) {
+  HeaderScan scan;
+  MHD_get_connection_values(connection, MHD_HEADER_KIND, &scan_header, &scan);
+  return scan;
+}
+
+// Whatever leaves doubt where this request ends and the next one begins. Nothing here takes a
+// body, so any body is one.
+bool has_body(const HeaderScan& scan) {
+  return scan.transfer_encoding || scan.content_lengths > 1 ||
+         (scan.content_lengths == 1 && scan.content_length != "0");
+}
+
+std::string peer_text(MHD_Connection* connection) {
+  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  if (info == nullptr || info->client_addr == nullptr) return "unknown";
+  const sockaddr* address = info->client_addr;
+  const socklen_t size =
+      address->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  char host[NI_MAXHOST];
+  char port[NI_MAXSERV];
+  if (::getnameinfo(address, size, host, sizeof host, port, sizeof port,
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    return "unknown";
+  }
+  return address->sa_family == AF_INET6 ? fmt::format("[{}]:{}", host, port)
+                                        : fmt::format("{}:{}", host, port);
+}
+
+Connection* connection_of(MHD_Connection* connection) {
+  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == nullptr ? nullptr : static_cast<Connection*>(info->socket_context);
+}
+
+}  // namespace
+
+// The C entry points of the HTTP library. None lets an exception out.
+struct HttpCallbacks {
+  static void* request_line(void* closure, const char* uri, MHD_Connection* connection) {
+    auto* server = static_cast<HttpServer*>(closure);
+    try {
+      auto request = std::make_unique<Request>();
+      request->target = uri == nullptr ? "" : uri;
+      request->route = parse_request_target(request->target);
+      server->metrics_.request_started();
+      if (Connection* known = connection_of(connection)) {
+        known->enter(Connection::Phase::awaiting_request);
+      }
+      return request.release();
+    } catch (const std::exception&) {
+      return nullptr;
+    }
+  }
+
+  static MHD_Result handle(void* closure, MHD_Connection* connection, const char* /*url*/,
+                           const char* method, const char* /*version*/, const char* /*upload*/,
+                           std::size_t* upload_size, void** context) {
+    auto* server = static_cast<HttpServer*>(closure);
+    auto* request = static_cast<Request*>(*context);
+    if (request == nullptr) return MHD_NO;
+    try {
+      if (!request->headers_seen) return begin(*server, connection, *request, method);
+      if (*upload_size != 0) return MHD_NO;
+      return finish(*server, connection, *request);
+    } catch (const std::exception& error) {
+      server->log_.message(fmt::format("cannot answer {}: {}", request->target, error.what()));
+      return MHD_NO;
+    }
+  }
+
+  // All headers are there. An answer at this point makes the library close the connection after
+  // it, which is right for a request with a body and for nothing else.
+  static MHD_Result begin(HttpServer& server, MHD_Connection* connection, Request& request,
+                          const char* method) {
+    request.headers_seen = true;
+    request.method = method;
+    const HeaderScan scan = scan_headers(connection);
+    if (server.log_.logs_requests()) request.user_agent = scan.user_agent;
+    if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::answering);
+    const bool readable = request.method == "GET" || request.method == "HEAD";
+    if (scan.hosts > 1 || (has_body(scan) && readable)) {
+      return send(server, connection, request,
+                  answer_failure({400, error_code::kUnsupported,
+                                  "a GET or HEAD request has one Host header and no body"}));
+    }
+    if (!readable) {
+      return send(server, connection, request,
+                  answer_failure({405, error_code::kUnsupported,
+                                  "this registry is read-only: only GET and HEAD"}));
+    }
+    return MHD_YES;
+  }
+
+  static MHD_Result finish(HttpServer& server, MHD_Connection* connection, Request& request) {
+    if (const auto* failure = std::get_if<Failure>(&request.route)) {
+      return send(server, connection, request, answer_failure(*failure));
+    }
+    const Route& route = std::get<Route>(request.route);
+    switch (route.kind) {
+      case RouteKind::health:
+        return send(server, connection, request, answer_text(200, kJson, "{\"alive\":true}\n"));
+      case RouteKind::ready: {
+        const bool ready = server.site_.reasons_not_ready().empty();
+        return send(server, connection, request,
+                    answer_text(ready ? 200 : 503, kJson, server.site_.ready_json()));
+      }
+      case RouteKind::metrics:
+        return send(server, connection, request,
+                    answer_text(200, kPrometheus, server.site_.metrics_text()));
+      case RouteKind::status_page:
+        return send(server, connection, request,
+                    answer_text(200, kHtml, server.site_.status_html()));
+      case RouteKind::base:
+      case RouteKind::manifest:
+      case RouteKind::blob:
+      case RouteKind::tags:
+      case RouteKind::referrers:
+        break;
+    }
+    const HeaderScan scan = scan_headers(connection);
+    const auto catalog = server.live_.current();
+    AnswerOrWait result = answer_v2(route, request.method == "HEAD", request.verified, scan.wanted,
+                                    *catalog, server.files_);
+    if (auto* answer = std::get_if<Answer>(&result)) {
+      return send(server, connection, request, std::move(*answer));
+    }
+    return wait_for_verification(server, connection, request, std::get<NeedsVerification>(result));
+  }
+
+  // The connection sleeps while a thread of its own reads the file; the worker goes on with others.
+  static MHD_Result wait_for_verification(HttpServer& server, MHD_Connection* connection,
+                                          Request& request, const NeedsVerification& blob) {
+    request.verified = true;
+    const std::lock_guard lock(server.hasher_mutex_);
+    if (!server.hasher_) {
+      return send(server, connection, request,
+                  answer_failure({503, error_code::kUnavailable, "the registry is stopping"}));
+    }
+    if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::held_by_us);
+    MHD_suspend_connection(connection);
+    server.hasher_->submit([&server, connection, blob] {
+      server.files_.verify(blob.digest, blob.facts);
+      MHD_resume_connection(connection);
+    });
+    return MHD_YES;
+  }
+
+  static MHD_Result send(HttpServer& server, MHD_Connection* connection, Request& request,
+                         Answer answer) {
+    if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::answering);
+    const bool is_head = request.method == "HEAD";
+    const bool tls = server.tls_ != nullptr;
+    const bool close = server.draining_.load(std::memory_order_relaxed);
+    request.status = answer.status;
+    request.bytes = is_head || answer.status == 304 ? 0 : answer.content_length;
+    ResponsePtr response = make_response(std::move(answer), is_head, tls, close);
+    if (!response) {
+      Answer busy = answer_failure(
+          {503, error_code::kUnavailable, "the registry is out of memory or file descriptors"});
+      request.status = busy.status;
+      request.bytes = busy.content_length;
+      response = make_response(std::move(busy), is_head, tls, /*close_connection=*/true);
+    }
+    server.metrics_.count_answer(request.known_route(), request.status, request.bytes);
+    if (!response) return MHD_NO;
+    return MHD_queue_response(connection, request.status, response.get());
+  }
+
+  static void completed(void* closure, MHD_Connection* connection, void** context,
+                        MHD_RequestTerminationCode code) {
+    auto* server = static_cast<HttpServer*>(closure);
+    const std::unique_ptr<Request> request(static_cast<Request*>(std::exchange(*context, nullptr)));
+    Connection* known = connection_of(connection);
+    if (known != nullptr) known->enter(Connection::Phase::awaiting_request);
+    if (!request) return;
+    server->metrics_.request_ended();
+    if (!server->log_.logs_requests()) return;
+    try {
+      RequestRecord record;
+      record.peer = known == nullptr ? "unknown" : known->peer;
+      record.method = request->method;
+      record.target = request->target;
+      record.status = request->status;
+      record.bytes = request->bytes;
+      record.duration_us = static_cast<std::uint64_t>(
+          std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - request->began)
+              .count());
+      record.user_agent = request->user_agent;
+      record.complete = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+      server->log_.request(record);
+    } catch (const std::exception&) {
+      // A line of the access log is worth no connection.
+    }
+  }
+
+  static void connection_changed(void* closure, MHD_Connection* connection, void** context,
+                                 MHD_ConnectionNotificationCode code) {
+    auto* server = static_cast<HttpServer*>(closure);
+    if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+      const std::unique_ptr<Connection> gone(
+          static_cast<Connection*>(std::exchange(*context, nullptr)));
+      if (!gone) return;
+      server->connections_.remove(*gone);
+      server->metrics_.connection_closed();
+      return;
+    }
+    try {
+      const auto* socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+      if (socket == nullptr) return;
+      auto fresh = std::make_unique<Connection>();
+      fresh->socket = socket->connect_fd;
+      fresh->owner = server;
+      if (server->log_.logs_requests()) fresh->peer = peer_text(connection);
+      server->connections_.add(*fresh);
+      server->metrics_.connection_opened();
+      *context = fresh.release();
+    } catch (const std::exception&) {
+      *context = nullptr;
+    }
+  }
+
+  // libmicrohttpd puts its connection into the session; our server is found from there.
+  static int certificate(gnutls_session_t session, const gnutls_datum_t* /*authorities*/,
+                         int /*count*/, const gnutls_pk_algorithm_t* /*algorithms*/,
+                         int /*algorithm_count*/, gnutls_pcert_st** chain, unsigned int* length,
+                         gnutls_privkey_t* key) {
+    auto* raw = static_cast<MHD_Connection*>(gnutls_session_get_ptr(session));
+    const Connection* known = raw == nullptr ? nullptr : connection_of(raw);
+    if (known == nullptr) return -1;
+    const auto* server = static_cast<const HttpServer*>(known->owner);
+    const TlsIdentity::Credentials credentials = server->tls_->current();
+    *chain = credentials.chain;
+    *length = credentials.chain_length;
+    *key = credentials.key;
+    return 0;
+  }
+};
+
+HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::SiteStore> store,
+                       const ServerLog& log)
+    : log_(log),
+      live_(std::move(store), options.store_interval,
+            [&log](const std::string& text) { log.message(text); }),
+      files_(live_.store()),
+      site_(live_, files_, metrics_),
+      connections_(options.patience, metrics_) {
+  if (options.tls) {
+    tls_ = std::make_unique<TlsIdentity>(live_.store().fs(), options.tls->certificate,
+                                         options.tls->key);
+  }
+  for (const std::string& problem : live_.current()->problems) log_.message(problem);
+  hasher_ = std::make_unique<ThreadPool>(2, std::max(1u, options.max_connections));
+  start(options, open_listen_socket(options.listen));
+}
+
+void HttpServer::start(const ServerOptions& options, ListenSocket listener) {
+  unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
+  if (tls_) flags |= MHD_USE_TLS;
+  unsigned workers = options.workers;
+  if (workers == 0) workers = std::clamp(2 * std::thread::hardware_concurrency(), 4u, 32u);
+  const unsigned connections = std::max(options.max_connections, workers);
+  const auto idle_seconds =
+      static_cast<unsigned>(std::max<std::int64_t>(1, options.patience.window.count() / 1000));
+  std::vector<MHD_OptionItem> tls_options;
+  if (tls_) {
+    tls_options.push_back({MHD_OPTION_HTTPS_CERT_CALLBACK,
+                           reinterpret_cast<std::intptr_t>(&HttpCallbacks::certificate), nullptr});
+    tls_options.push_back({MHD_OPTION_HTTPS_PRIORITIES, 0, const_cast<char*>(kTlsPriorities)});
+  }
+  tls_options.push_back({MHD_OPTION_END, 0, nullptr});
+  // The library closes the socket that it is given, but only once it has started.
+  const int own_listener = ::fcntl(listener.fd.get(), F_DUPFD_CLOEXEC, 0);
+  daemon_ =
+      MHD_start_daemon(flags, 0, nullptr, nullptr, &HttpCallbacks::handle, this,                //
+                       MHD_OPTION_LISTEN_SOCKET, own_listener,                                  //
+                       MHD_OPTION_THREAD_POOL_SIZE, workers,                                    //
+                       MHD_OPTION_CONNECTION_LIMIT, connections,                                //
+                       MHD_OPTION_PER_IP_CONNECTION_LIMIT, options.max_connections_per_peer,    //
+                       MHD_OPTION_CONNECTION_TIMEOUT, idle_seconds,                             //
+                       MHD_OPTION_CONNECTION_MEMORY_LIMIT, kMaxHeaderBytes,                     //
+                       MHD_OPTION_STRICT_FOR_CLIENT, 1,                                         //
+                       MHD_OPTION_URI_LOG_CALLBACK, &HttpCallbacks::request_line, this,         //
+                       MHD_OPTION_NOTIFY_COMPLETED, &HttpCallbacks::completed, this,            //
+                       MHD_OPTION_NOTIFY_CONNECTION, &HttpCallbacks::connection_changed, this,  //
+                       MHD_OPTION_ARRAY, tls_options.data(), MHD_OPTION_END);
+  if (daemon_ == nullptr) {
+    if (own_listener >= 0) ::close(own_listener);
+    throw Error(ErrorCode::network,
+                fmt::format("cannot start the HTTP server on {}", listener.address),
+                "Check the limits of this user for threads, memory and open files.");
+  }
+  address_ = listener.address;
+  port_ = listener.port;
+}
+
+HttpServer::~HttpServer() {
+  draining_.store(true);
+  std::unique_ptr<ThreadPool> hasher;
+  {
+    const std::lock_guard lock(hasher_mutex_);
+    hasher = std::move(hasher_);
+  }
+  hasher.reset();  // ends the running hashes; every suspended connection is awake afterwards
+  if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
+}
+
+void HttpServer::reload_certificate() {
+  if (tls_) tls_->reload();
+}
+
+bool HttpServer::drain(std::chrono::milliseconds limit) {
+  draining_.store(true);
+  const UniqueFd listener(MHD_quiesce_daemon(daemon_));
+  const auto deadline = Clock::now() + limit;
+  while (metrics_.in_flight() > 0) {
+    if (Clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return true;
+}
+
+}  // namespace bundle::registry

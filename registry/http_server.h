@@ -1,0 +1,83 @@
+// The HTTP front of a site store: GNU libmicrohttpd, epoll, a pool of workers, sendfile.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "registry/blob_files.h"
+#include "registry/connection_table.h"
+#include "registry/listen_socket.h"
+#include "registry/live_catalog.h"
+#include "registry/metrics.h"
+#include "registry/server_log.h"
+#include "registry/site_state.h"
+#include "registry/tls_identity.h"
+#include "store/site_store.h"
+
+struct MHD_Daemon;
+
+namespace bundle::registry {
+
+struct TlsFiles {
+  Path certificate;
+  Path key;
+};
+
+struct ServerOptions {
+  std::string listen = "127.0.0.1:5000";
+  std::optional<TlsFiles> tls;
+  unsigned workers = 0;  // 0: two a core, because a worker waits while a cold file is read
+  unsigned max_connections = 4096;
+  unsigned max_connections_per_peer = 512;
+  ClientPatience patience;
+  std::chrono::milliseconds store_interval{200};  // how often the store is looked at for a change
+};
+
+// Serves from construction to destruction. Thread-safe.
+class HttpServer {
+ public:
+  // Throws what opening the address, the certificate and the store throws.
+  HttpServer(const ServerOptions& options, std::shared_ptr<store::SiteStore> store,
+             const ServerLog& log);
+  // Cuts what is still being answered.
+  ~HttpServer();
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+
+  std::uint16_t port() const { return port_; }
+  const std::string& address() const { return address_; }
+  const LiveCatalog& catalog() const { return live_; }
+
+  // Reads the certificate files again; without TLS it does nothing. Throws Error{key_invalid} and
+  // keeps the old certificate when the new one is not usable.
+  void reload_certificate();
+  // Takes no new connection, lets running answers end. False when `limit` passed first.
+  bool drain(std::chrono::milliseconds limit);
+
+ private:
+  friend struct HttpCallbacks;
+
+  void start(const ServerOptions& options, ListenSocket listener);
+
+  const ServerLog& log_;
+  Metrics metrics_;
+  LiveCatalog live_;
+  BlobFiles files_;
+  SiteState site_;
+  std::unique_ptr<TlsIdentity> tls_;
+  ConnectionTable connections_;
+  std::atomic<bool> draining_{false};
+  std::mutex hasher_mutex_;
+  std::unique_ptr<ThreadPool> hasher_;  // hashes changed blob files; requests wait suspended
+  MHD_Daemon* daemon_ = nullptr;
+  std::string address_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace bundle::registry

@@ -1,0 +1,117 @@
+// bundle-registry: reads the command line, calls the library, prints what went wrong.
+#include <cstdio>
+#include <cxxopts.hpp>
+#include <iostream>
+#include <string>
+
+#include "bundle/error.h"
+#include "registry/serve.h"
+
+namespace {
+
+using bundle::Error;
+using bundle::ErrorCode;
+
+constexpr const char* kExamples = R"(
+Examples:
+  bundle-registry serve --store /var/lib/bundle/store
+      serves on 127.0.0.1:5000 for this machine only
+  bundle-registry serve --store DIR --listen 0.0.0.0:5000 --tls-cert site.pem --tls-key site.key
+      serves the network; send SIGHUP after the certificate was renewed
+  bundle-registry serve --store DIR --listen 127.0.0.1:0 --port-file port --json
+      any free port, its number in the file; messages and requests as JSON lines
+
+Addresses: /v2/ (OCI distribution API, read only), / (status page), /healthz, /readyz, /metrics
+)";
+
+cxxopts::Options describe_options() {
+  cxxopts::Options options("bundle-registry",
+                           "Serves the releases of a site store as an OCI registry.");
+  options.custom_help("serve --store DIR [--listen ADDR:PORT] [OPTION...]");
+  options.positional_help("");
+  auto add = options.add_options();
+  add("command", "", cxxopts::value<std::string>());
+  add("store", "the site store to serve; only read", cxxopts::value<std::string>(), "DIR");
+  add("listen", "where to listen", cxxopts::value<std::string>()->default_value("127.0.0.1:5000"),
+      "ADDR:PORT");
+  add("tls-cert", "serve HTTPS with this certificate chain (PEM)", cxxopts::value<std::string>(),
+      "FILE");
+  add("tls-key", "its private key (PEM, not encrypted)", cxxopts::value<std::string>(), "FILE");
+  add("port-file", "write the bound port to this file when ready", cxxopts::value<std::string>(),
+      "FILE");
+  add("access-log", "one line per request on standard error");
+  add("json", "messages and the access log as JSON lines");
+  add("workers", "worker threads; 0: two per core", cxxopts::value<unsigned>()->default_value("0"),
+      "N");
+  add("max-connections", "connections at a time", cxxopts::value<unsigned>()->default_value("4096"),
+      "N");
+  add("max-connections-per-peer", "connections at a time from one address",
+      cxxopts::value<unsigned>()->default_value("512"), "N");
+  add("client-timeout", "seconds that a client may take to send a request or stall a download",
+      cxxopts::value<unsigned>()->default_value("60"), "S");
+  add("drain-timeout", "seconds that running downloads get after SIGTERM",
+      cxxopts::value<unsigned>()->default_value("30"), "S");
+  add("h,help", "this text");
+  options.parse_positional({"command"});
+  return options;
+}
+
+bundle::registry::ServeOptions read_options(const cxxopts::ParseResult& given) {
+  const std::string hint = "bundle-registry --help shows the options.";
+  if (given.count("command") == 0 || given["command"].as<std::string>() != "serve") {
+    throw Error(ErrorCode::usage, "the command is missing: serve", hint);
+  }
+  if (!given.unmatched().empty()) {
+    throw Error(ErrorCode::usage, "unexpected argument: " + given.unmatched().front(), hint);
+  }
+  if (given.count("store") == 0) throw Error(ErrorCode::usage, "--store DIR is missing", hint);
+  if (given.count("tls-cert") != given.count("tls-key")) {
+    throw Error(ErrorCode::usage, "--tls-cert and --tls-key go together", hint);
+  }
+  const std::chrono::seconds patience{given["client-timeout"].as<unsigned>()};
+  if (patience.count() == 0) throw Error(ErrorCode::usage, "--client-timeout is at least 1", hint);
+
+  bundle::registry::ServeOptions options;
+  options.store = given["store"].as<std::string>();
+  options.server.listen = given["listen"].as<std::string>();
+  if (given.count("tls-cert") != 0) {
+    options.server.tls = {given["tls-cert"].as<std::string>(), given["tls-key"].as<std::string>()};
+  }
+  if (given.count("port-file") != 0) options.port_file = given["port-file"].as<std::string>();
+  options.server.workers = given["workers"].as<unsigned>();
+  options.server.max_connections = given["max-connections"].as<unsigned>();
+  options.server.max_connections_per_peer = given["max-connections-per-peer"].as<unsigned>();
+  options.server.patience.request = patience;
+  options.server.patience.window = patience;
+  options.drain_limit = std::chrono::seconds(given["drain-timeout"].as<unsigned>());
+  options.log_requests = given.count("access-log") != 0 || given.count("json") != 0;
+  if (given.count("json") != 0) options.log_form = bundle::registry::LogForm::json;
+  return options;
+}
+
+int fail(const Error& error) {
+  std::cerr << "bundle-registry: error: " << error.message() << "\n";
+  if (!error.hint().empty()) std::cerr << "  next: " << error.hint() << "\n";
+  return bundle::exit_status(error.code());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    cxxopts::Options options = describe_options();
+    const cxxopts::ParseResult given = options.parse(argc, argv);
+    if (given.count("help") != 0) {
+      std::cout << options.help() << kExamples;
+      return 0;
+    }
+    bundle::registry::serve(read_options(given));
+    return 0;
+  } catch (const Error& error) {
+    return fail(error);
+  } catch (const cxxopts::exceptions::exception& error) {
+    return fail(Error(ErrorCode::usage, error.what(), "bundle-registry --help shows the options."));
+  } catch (const std::exception& error) {
+    return fail(Error(ErrorCode::internal, error.what()));
+  }
+}

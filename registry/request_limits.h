@@ -1,0 +1,25 @@
+// Every limit on what comes over the wire, in one place.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bundle::registry {
+
+// Longest request target. A name (255) + a digest (71) + a continuation token fit many times.
+inline constexpr std::size_t kMaxTargetBytes = 4096;
+// Request line and all headers of one request; also what one idle connection may cost. Bearer
+// tokens of a few KiB fit.
+inline constexpr std::size_t kMaxHeaderBytes = 16 * 1024;
+// distribution-spec: `<host>/<name>` of at most 255 characters.
+inline constexpr std::size_t kMaxNameBytes = 255;
+// Sum of all documents of one catalog. They are held in memory: serve stays below 256 MiB.
+inline constexpr std::uint64_t kMaxCatalogBytes = 64 * 1024 * 1024;
+// Index in index in index ... ; real images have one level.
+inline constexpr int kMaxIndexDepth = 8;
+// Tags in one answer when the client names no number.
+inline constexpr std::size_t kMaxTagsPerPage = 1000;
+// Repository and tag rows that the status page shows.
+inline constexpr std::size_t kMaxStatusRows = 2000;
+
+}  // namespace bundle::registry

@@ -1,0 +1,100 @@
+#include "registry/site_state.h"
+
+#include <fmt/format.h>
+
+#include "bundle/error.h"
+#include "codec/json.h"
+
+namespace bundle::registry {
+namespace {
+
+constexpr std::chrono::seconds kCheckInterval{2};
+// An operator needs a few names to act; a lost store would list thousands.
+constexpr std::size_t kMaxReasons = 20;
+
+}  // namespace
+
+std::vector<std::string> SiteState::check() const {
+  const auto catalog = live_.current();
+  std::vector<std::string> reasons;
+  if (const std::string trouble = live_.trouble(); !trouble.empty()) {
+    reasons.push_back("the store cannot be read: " + trouble);
+  }
+  if (!catalog->leading) reasons.push_back("no release has been imported");
+  for (const std::string& problem : catalog->problems) reasons.push_back(problem);
+  for (const std::string& damage : files_.damaged()) reasons.push_back(damage);
+  for (const auto& blob : catalog->leading_blobs) {
+    if (reasons.size() >= kMaxReasons) break;
+    try {
+      if (!live_.store().has_blob(blob)) {
+        reasons.push_back(fmt::format("blob {} of release {} is missing or has another size",
+                                      blob.digest.text(), *catalog->leading));
+      }
+    } catch (const Error& error) {
+      reasons.push_back(error.message());
+    }
+  }
+  if (reasons.size() > kMaxReasons) reasons.resize(kMaxReasons);
+  return reasons;
+}
+
+std::vector<std::string> SiteState::reasons_not_ready() {
+  const std::lock_guard lock(mutex_);
+  const auto now = std::chrono::steady_clock::now();
+  const std::uint64_t generation = live_.generation();
+  if (checked_generation_ != generation || now - checked_at_ >= kCheckInterval) {
+    reasons_ = check();
+    checked_at_ = now;
+    checked_generation_ = generation;
+  }
+  return reasons_;
+}
+
+std::string SiteState::ready_json() {
+  const auto reasons = reasons_not_ready();
+  const auto catalog = live_.current();
+  codec::Json state = codec::Json::object();
+  state.set("ready", reasons.empty());
+  if (catalog->leading) {
+    state.set("release", *catalog->leading);
+    state.set("active", catalog->active.has_value());
+  }
+  if (!reasons.empty()) {
+    codec::Json list = codec::Json::array();
+    for (const std::string& reason : reasons) list.push_back(reason);
+    state.set("reasons", std::move(list));
+  }
+  return codec::dump_json(state) + "\n";
+}
+
+std::string SiteState::metrics_text() {
+  const auto catalog = live_.current();
+  std::uint64_t bytes = 0;
+  for (const auto& blob : catalog->leading_blobs) bytes += blob.size;
+  std::string out = metrics_.text();
+  out += metric_text("bundle_registry_ready", "gauge", "1 when the release can be pulled whole.",
+                     reasons_not_ready().empty() ? 1 : 0);
+  out += metric_text("bundle_registry_catalogs_total", "counter",
+                     "Catalogs built: the first one and one per change of the store.",
+                     live_.generation());
+  out += metric_text("bundle_registry_releases", "gauge", "Releases in the store.",
+                     catalog->releases.size());
+  out += metric_text("bundle_registry_repositories", "gauge", "Repositories served.",
+                     catalog->full_names.size());
+  out +=
+      metric_text("bundle_registry_release_bytes", "gauge", "Bytes of the release served.", bytes);
+  out += metric_text("bundle_registry_blob_verifications_total", "counter",
+                     "Blob files hashed because they were not the known ones.",
+                     files_.verified_count());
+  if (catalog->leading) {
+    // A version is SemVer: nothing in it needs escaping in a label.
+    out += fmt::format(
+        "# HELP bundle_registry_release_info The release whose tags are served.\n"
+        "# TYPE bundle_registry_release_info gauge\n"
+        "bundle_registry_release_info{{version=\"{}\",active=\"{}\"}} 1\n",
+        *catalog->leading, catalog->active.has_value());
+  }
+  return out;
+}
+
+}  // namespace bundle::registry

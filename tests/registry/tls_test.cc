@@ -1,0 +1,93 @@
+#include <gtest/gtest.h>
+
+#include "bundle/error.h"
+#include "registry/served_store.h"
+#include "support/child_process.h"
+#include "support/expect_error.h"
+
+namespace bundle::testing {
+namespace {
+
+class TlsTest : public RegistryTest {
+ protected:
+  // Makes a self-signed certificate for 127.0.0.1 under the given subject.
+  void make_certificate(const std::string& subject, const std::string& file = "site") {
+    const auto made = run_program({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                                   "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                                   "/CN=" + subject, "-addext", "subjectAltName=IP:127.0.0.1",
+                                   "-keyout", path(file + ".key"), "-out", path(file + ".pem")});
+    ASSERT_EQ(made.status, 0) << made.output;
+  }
+  std::string path(const std::string& name) const { return (files / name).string(); }
+  registry::ServerOptions options() const {
+    auto options = quick_options();
+    options.tls = registry::TlsFiles{path("site.pem"), path("site.key")};
+    return options;
+  }
+  ProgramResult curl(const std::string& target, std::vector<std::string> more = {}) {
+    std::vector<std::string> command{"curl", "-sS", "--cacert", path("site.pem")};
+    command.insert(command.end(), more.begin(), more.end());
+    command.push_back("https://127.0.0.1:" + std::to_string(port()) + target);
+    return run_program(command);
+  }
+  std::string peer_subject() {
+    return run_program({"sh", "-c",
+                        "openssl s_client -connect 127.0.0.1:" + std::to_string(port()) +
+                            " </dev/null 2>/dev/null | grep '^subject'"})
+        .output;
+  }
+
+  TempDirectory files;
+};
+
+TEST_F(TlsTest, ServesManifestsBlobsAndRanges) {
+  make_certificate("first");
+  start(options());
+  const std::string blob = "/v2/app/server/blobs/" + has.large.digest.text();
+  EXPECT_EQ(curl("/v2/app/server/manifests/1.0.0", {"-o", path("m")}).status, 0);
+  EXPECT_EQ(sha256(read_file(posix_file_system(), files / "m", 1 << 20)), has.server_index.digest);
+  EXPECT_EQ(curl(blob).output, has.large_layer);
+  EXPECT_EQ(curl(blob, {"-r", "1000-200999"}).output, has.large_layer.substr(1000, 200'000));
+  EXPECT_EQ(curl(blob, {"-I", "-w", "%{http_code}", "-o", path("h")}).output, "200");
+}
+
+TEST_F(TlsTest, SpeaksNothingOlderThanTls12) {
+  make_certificate("first");
+  start(options());
+  EXPECT_EQ(curl("/healthz", {"--tlsv1.2", "--tls-max", "1.2"}).status, 0);
+  EXPECT_EQ(curl("/healthz", {"--tlsv1.3"}).status, 0);
+  EXPECT_NE(
+      curl("/healthz", {"--tlsv1.0", "--tls-max", "1.1", "--ciphers", "ALL:@SECLEVEL=0"}).status,
+      0);
+  // Plain HTTP on the TLS port gets no answer.
+  EXPECT_EQ(get(port(), "/healthz").status, 0);
+}
+
+TEST_F(TlsTest, ANewCertificateIsTakenWithoutARestart) {
+  make_certificate("first");
+  start(options());
+  EXPECT_NE(peer_subject().find("first"), std::string::npos);
+  make_certificate("second");
+  EXPECT_NE(peer_subject().find("first"), std::string::npos);
+  server->reload_certificate();
+  EXPECT_NE(peer_subject().find("second"), std::string::npos);
+}
+
+TEST_F(TlsTest, ABadCertificateIsRefusedAndTheOldOneStays) {
+  make_certificate("first");
+  make_certificate("other", "other");
+  start(options());
+  files.write("site.pem", "no certificate");
+  expect_error(ErrorCode::key_invalid, [&] { server->reload_certificate(); });
+  std::filesystem::copy_file(path("other.pem"), path("site.pem"),
+                             std::filesystem::copy_options::overwrite_existing);
+  expect_error(ErrorCode::key_invalid, [&] { server->reload_certificate(); });  // another key's
+  EXPECT_NE(peer_subject().find("first"), std::string::npos);
+  auto bad = options();
+  expect_error(ErrorCode::key_invalid, [&] { start(bad); });
+  bad.tls->key = path("absent.key");
+  expect_error(ErrorCode::not_found, [&] { start(bad); });
+}
+
+}  // namespace
+}  // namespace bundle::testing

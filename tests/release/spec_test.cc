@@ -1,0 +1,224 @@
+#include "release/spec.h"
+
+#include <gtest/gtest.h>
+
+#include "bundle/error.h"
+#include "release_samples.h"
+#include "support/expect_error.h"
+
+namespace bundle::release {
+namespace {
+
+constexpr std::string_view kFull = R"(apiVersion: bundle/v1
+kind: Release
+releaseVersion: 1.4.0
+product: example-appliance
+upgradeFrom: ["1.3.x"]
+os: {base: ubuntu-24.04, artifacts: [{name: appliance.qcow2, path: os/appliance.qcow2}]}
+k8s:
+  distribution: k3s
+  version: v1.31.6+k3s1
+  artifacts:
+    - {name: k3s, path: k3s/k3s, mode: "0755"}
+    - {name: k3s-airgap-images-amd64.tar.zst, path: k3s/images.tar.zst}
+app: {chartPath: helm/, valuesProfile: single-node}
+images:
+  - {name: "registry.example.com/app/server:1.4.0", source: "oci:images:app/server:1.4.0"}
+  - {name: "docker.io/library/redis:7.2", source: "docker://docker.io/library/redis:7.2", platforms: [linux/arm64]}
+files: [{name: install.sh, path: k3s/install.sh, mode: "0755"}]
+)";
+
+class Spec : public ::testing::Test {
+ protected:
+  Spec() {
+    for (const std::string file : {"os/appliance.qcow2", "k3s/k3s", "k3s/images.tar.zst",
+                                        "k3s/install.sh", "helm/Chart.yaml", "images/oci-layout"}) {
+      folder_.write(file, "content");
+    }
+  }
+
+  ReleaseSpec load(const std::string& yaml) {
+    return load_spec(posix_file_system(), folder_.write("release.yaml", yaml));
+  }
+
+  // The full specification with one line replaced; the line must be there.
+  static std::string with(std::string_view line, std::string_view replacement) {
+    std::string text(kFull);
+    const std::size_t at = text.find(line);
+    EXPECT_NE(at, std::string::npos) << line;
+    return text.replace(at, line.size(), replacement);
+  }
+
+  void expect_error(const std::string& yaml, ErrorCode code,
+                    const std::vector<std::string>& fragments) {
+    try {
+      load(yaml);
+      ADD_FAILURE() << "accepted:\n" << yaml;
+    } catch (const Error& error) {
+      EXPECT_EQ(error_name(error.code()), error_name(code)) << error.message();
+      EXPECT_FALSE(error.hint().empty());
+      for (const std::string& fragment : fragments) {
+        EXPECT_NE(error.message().find(fragment), std::string::npos)
+            << "no '" << fragment << "' in:\n" << error.message();
+      }
+    }
+  }
+
+  ScratchFolder folder_;
+};
+
+TEST_F(Spec, ReadsEverything) {
+  const ReleaseSpec spec = load(std::string(kFull));
+  EXPECT_EQ(spec.product, "example-appliance");
+  EXPECT_EQ(spec.version, "1.4.0");
+  EXPECT_EQ(spec.release_number, 1000400009000U);
+  EXPECT_EQ(spec.upgrade_from, (std::vector<std::string>{"1.3.x"}));
+  ASSERT_EQ(spec.platforms.size(), 1U);
+  EXPECT_EQ(spec.platforms[0].text(), "linux/amd64");
+  EXPECT_FALSE(spec.expires);
+  EXPECT_FALSE(spec.expires_days);
+  EXPECT_EQ(spec.os_base, "ubuntu-24.04");
+  ASSERT_EQ(spec.os_artifacts.size(), 1U);
+  EXPECT_EQ(spec.os_artifacts[0].path, folder_.path() / "os/appliance.qcow2");
+  EXPECT_EQ(spec.os_artifacts[0].mode, 0644U);
+  ASSERT_EQ(spec.k8s_artifacts.size(), 2U);
+  EXPECT_EQ(spec.k8s_artifacts[0].mode, 0755U);
+  EXPECT_EQ(spec.k8s_version, "v1.31.6+k3s1");
+  EXPECT_EQ(spec.chart_path, "helm/");
+  EXPECT_EQ(spec.chart, folder_.path() / "helm");
+  EXPECT_EQ(spec.values_profile, "single-node");
+  ASSERT_EQ(spec.images.size(), 2U);
+  EXPECT_EQ(spec.images[0].source, "oci:images:app/server:1.4.0");
+  EXPECT_EQ(spec.images[0].platforms[0].text(), "linux/amd64");
+  EXPECT_EQ(spec.images[1].platforms[0].text(), "linux/arm64");
+  ASSERT_EQ(spec.files.size(), 1U);
+  EXPECT_EQ(spec.folder(), folder_.path());
+}
+
+TEST_F(Spec, ReadsOptionalKeys) {
+  const ReleaseSpec spec = load(std::string(kFull) +
+                                "platforms: [linux/amd64, linux/arm64/v8]\n"
+                                "releaseNumber: 42\nexpires: 2027-11-23T15:00:00Z\n");
+  EXPECT_EQ(spec.release_number, 42U);
+  EXPECT_EQ(format_time(spec.expires.value_or(0)), "2027-11-23T15:00:00Z");
+  EXPECT_EQ(spec.images[0].platforms.size(), 2U);
+  EXPECT_EQ(spec.images[1].platforms.size(), 1U);
+  EXPECT_EQ(load(std::string(kFull) + "expiresDays: 30\n").expires_days, 30U);
+}
+
+TEST_F(Spec, TakesAPackedChart) {
+  folder_.write("app-1.4.0.tgz", "not looked into here");
+  EXPECT_EQ(load(with("helm/", "app-1.4.0.tgz")).chart, folder_.path() / "app-1.4.0.tgz");
+}
+
+TEST_F(Spec, NamesTheLineOfEveryUnknownKey) {
+  expect_error(std::string(kFull) + "imagse: []\nvolumes: 3\n", ErrorCode::spec_invalid,
+               {"release.yaml:18:1: unknown key 'imagse': did you mean 'images'?",
+                "release.yaml:19:1: unknown key 'volumes': known here are apiVersion"});
+  expect_error(with("mode: \"0755\"}\n    -", "mdoe: \"0755\"}\n    -"), ErrorCode::spec_invalid,
+               {"release.yaml:11:34: unknown key 'mdoe': did you mean 'mode'?"});
+  expect_error(with("valuesProfile", "valueProfile"), ErrorCode::spec_invalid,
+               {"release.yaml:13:25: unknown key 'valueProfile': did you mean 'valuesProfile'?",
+                "release.yaml:13:1", "Missing required property 'valuesProfile'"});
+}
+
+TEST_F(Spec, NamesTheLineOfEveryWrongValue) {
+  expect_error(with("1.4.0\n", "1.4\n"), ErrorCode::spec_invalid,
+               {"release.yaml:3:1: releaseVersion: must be text, and is a number (write it in quotes)"});
+  expect_error(with("mode: \"0755\"}\n    -", "mode: 0755}\n    -"), ErrorCode::spec_invalid,
+               {"release.yaml:11:34: k8s/artifacts/0/mode: must be text", "in quotes"});
+  expect_error(with("bundle/v1", "bundle/v2"), ErrorCode::spec_invalid, {":1:1:", "bundle/v1"});
+  expect_error(with("v1.31.6+k3s1", "v1.31.6"), ErrorCode::spec_invalid,
+               {":9:3:", "is not a k3s version like v1.31.6+k3s1"});
+  expect_error(with("example-appliance", "Example_Appliance"), ErrorCode::spec_invalid,
+               {":4:1:", "is not a product name"});
+  expect_error(with("kind: Release", "kind: Release\nkind: Release"), ErrorCode::spec_invalid,
+               {":3:1:", "already given in line 2"});
+  expect_error(with("images:\n", "images: [\n"), ErrorCode::spec_invalid, {"malformed YAML"});
+  expect_error("", ErrorCode::spec_invalid, {"empty"});
+  expect_error("- a\n", ErrorCode::spec_invalid, {"must be a mapping, and is a list"});
+}
+
+TEST_F(Spec, ChecksWhatASchemaCannot) {
+  expect_error(with("1.4.0\n", "1.4.0.0\n"), ErrorCode::spec_invalid,
+               {":3:1:", "'1.4.0.0' is not a SemVer 2 version"});
+  expect_error(with("1.4.0\n", "1.4.0-nightly\n"), ErrorCode::spec_invalid,
+               {":3:1:", "add the key releaseNumber"});
+  expect_error(with("1.3.x", "^1.3"), ErrorCode::spec_invalid, {":5:15:", "'^1.3' is no version"});
+  expect_error(with("v1.31.6+k3s1", "v1.031.6+k3s1"), ErrorCode::spec_invalid, {":9:3:"});
+  expect_error(std::string(kFull) + "expires: 2027-02-30T00:00:00Z\n", ErrorCode::spec_invalid,
+               {":18:1:", "no such day"});
+  expect_error(std::string(kFull) + "expires: 2027-02-03T00:00:00Z\nexpiresDays: 3\n",
+               ErrorCode::spec_invalid, {":19:1:", "not both"});
+  expect_error(with("docker://docker.io", "docker:docker.io"), ErrorCode::spec_invalid,
+               {":16:", "docker://HOST/NAME"});
+  expect_error(with("oci:images:app/server:1.4.0", "oci::x"), ErrorCode::spec_invalid,
+               {":15:", "names no path"});
+}
+
+TEST_F(Spec, WantsCompleteImageNames) {
+  for (const std::string_view name :
+       {"redis:7.2", "library/redis:7.2", "docker.io/library/redis", "docker.io/Library/redis:7.2",
+        "docker.io/library/redis:7+2", "docker.io/library/redis@sha256:12", "docker.io/../redis:1",
+        "https://docker.io/library/redis:7.2", "docker.io/library/redis: 7"}) {
+    expect_error(with("docker.io/library/redis:7.2", name), ErrorCode::spec_invalid, {":16:6:"});
+  }
+}
+
+TEST_F(Spec, CollectsAllFindingsOfOneKind) {
+  std::string text = with("1.3.x", "^1.3");
+  text.replace(text.find("1.4.0\n"), 5, "1.4.x");
+  expect_error(text, ErrorCode::spec_invalid, {":3:1:", ":5:15:"});
+}
+
+TEST_F(Spec, ListsAllMissingPartsAtOnce) {
+  std::filesystem::remove(folder_.path() / "os/appliance.qcow2");
+  std::filesystem::remove_all(folder_.path() / "k3s");
+  std::filesystem::remove_all(folder_.path() / "helm");
+  std::filesystem::remove_all(folder_.path() / "images");
+  expect_error(std::string(kFull), ErrorCode::not_found,
+               {":6:", "os/appliance.qcow2 does not exist", ":11:", ":12:", ":13:", "/helm does not",
+                ":15:", "/images does not exist", ":17:"});
+}
+
+TEST_F(Spec, RefusesPathsThatLeaveTheFolder) {
+  for (const std::string_view path : {"../k3s", "/etc/passwd", "k3s/../../x", "./k3s/install.sh",
+                                      "k3s//install.sh", "k3s/", "k3s\\install.sh", "..", "."}) {
+    expect_error(with("path: k3s/install.sh", "path: '" + std::string(path) + "'"),
+                 ErrorCode::unsafe_path, {":17:", std::string(path)});
+  }
+  expect_error(with("helm/", "../helm/"), ErrorCode::unsafe_path, {":13:"});
+  expect_error(with("helm/", "/"), ErrorCode::unsafe_path, {":13:"});
+}
+
+TEST_F(Spec, RefusesSymbolicLinksAnywhereInAPath) {
+  std::filesystem::create_symlink("/etc/hostname", folder_.path() / "k3s/link");
+  std::filesystem::create_directory_symlink(folder_.path() / "os", folder_.path() / "os-link");
+  expect_error(with("k3s/install.sh", "k3s/link"), ErrorCode::unsafe_path, {":17:", "symbolic link"});
+  expect_error(with("os/appliance.qcow2", "os-link/appliance.qcow2"), ErrorCode::unsafe_path,
+               {":6:", "symbolic link"});
+}
+
+TEST_F(Spec, WantsPlainFilesForFiles) {
+  expect_error(with("path: k3s/install.sh", "path: k3s"), ErrorCode::spec_invalid,
+               {":17:", "is not a plain file"});
+}
+
+TEST_F(Spec, RefusesEqualNames) {
+  expect_error(with("docker.io/library/redis:7.2\", source", "registry.example.com/app/server:1.4.0\", source"),
+               ErrorCode::name_collision, {":16:6:", "the entry of line 15"});
+  expect_error(with("name: install.sh", "name: k3s"), ErrorCode::name_collision,
+               {":17:", "the entry of line 11", "example-appliance/files/k3s"});
+  // Different for people, but one repository in the registry.
+  expect_error(with("name: install.sh", "name: K3S"), ErrorCode::name_collision, {":17:", "line 11"});
+}
+
+TEST_F(Spec, RefusesAnOversizedOrMissingFile) {
+  EXPECT_THROW(load_spec(posix_file_system(), folder_.path() / "none.yaml"), Error);
+  const auto error = bundle::testing::error_of([&] { load(std::string(kMaxSpecBytes + 1, '#')); });
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::limit);
+}
+
+}  // namespace
+}  // namespace bundle::release

@@ -1,0 +1,218 @@
+// bundle-import: brings releases into a site store and keeps it in order.
+#include <fmt/format.h>
+
+#include "bundle/error.h"
+#include "bundle/import.h"
+#include "bundle/json_report.h"
+#include "bundle/site.h"
+#include "common/cli.h"
+
+namespace {
+
+using bundle::tools::Command;
+using bundle::tools::format_size;
+using bundle::tools::Invocation;
+
+auto string_value() { return cxxopts::value<std::string>(); }
+
+void add_store(cxxopts::OptionAdder& add) { add("store", "folder of the site store", string_value()); }
+
+void add_import_options(cxxopts::OptionAdder& add) {
+  add_store(add);
+  add("trust", "the vendor's public key or trust root; needed once, then it is pinned", string_value());
+  add("trust-fingerprint", "pin the key on the medium that has this fingerprint", string_value());
+  add("jobs", "worker threads (default: one a core)", cxxopts::value<unsigned>()->default_value("0"));
+}
+
+bundle::ImportOptions import_options(const Invocation& call) {
+  bundle::ImportOptions options;
+  options.sources.assign(call.arguments.begin(), call.arguments.end());
+  if (options.sources.empty()) call.only_argument("source (a folder or volume)");
+  options.store = call.required("store");
+  options.trust = call.text("trust");
+  options.trust_fingerprint = call.text("trust-fingerprint");
+  options.jobs = call.options["jobs"].as<unsigned>();
+  return options;
+}
+
+void print_plan(const bundle::ImportPlanReport& plan) {
+  fmt::print("{} {} (release number {}), made {}, expires {}\n", plan.product, plan.version,
+             plan.release_number, plan.created, plan.expires);
+  fmt::print("  signature: good, by {}\n", fmt::join(plan.signers, ", "));
+  fmt::print("  at this site already: {} of {} blobs, {}\n", plan.blobs_present, plan.blobs_total,
+             format_size(plan.bytes_present));
+  fmt::print("  new: {} blobs, {}\n", plan.blobs_new, format_size(plan.bytes_new));
+}
+
+void plan(const Invocation& call) {
+  const auto report = bundle::plan_import(import_options(call), call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  print_plan(report);
+  fmt::print("  to read: {}, about {} min\n", format_size(report.bytes_to_read),
+             report.seconds_estimate / 60 + 1);
+  fmt::print("  disk needed: {} of {} free\n", format_size(report.disk_needed),
+             format_size(report.disk_free));
+  if (report.blobs_waiting > 0) {
+    fmt::print("  {} blobs wait for volume {} of {}; {} would be kept at the site meanwhile\n",
+               report.blobs_waiting, fmt::join(report.volumes_missing, ", "), report.volumes_total,
+               format_size(report.bytes_staged));
+  }
+  if (report.already_imported) fmt::print("  this release was imported before\n");
+}
+
+void import(const Invocation& call) {
+  const auto options = import_options(call);
+  const auto report = bundle::import_release(options, call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  print_plan(report.plan);
+  fmt::print("imported: {} written, {} read from the medium, {:.0f} s\n", format_size(report.bytes_written),
+             format_size(report.bytes_read), report.seconds);
+  fmt::print("next: bundle-import activate {} --store {}\n", report.plan.version, options.store.string());
+}
+
+void print_releases(const std::vector<bundle::SiteRelease>& releases) {
+  if (releases.empty()) fmt::print("no release has been imported\n");
+  for (const auto& release : releases) {
+    fmt::print("{} {} {:<12} {:>10}  made {}  {}\n", release.active ? "*" : " ", release.product,
+               release.version, format_size(release.bytes), release.created,
+               release.complete ? "complete" : "INCOMPLETE");
+  }
+}
+
+void list(const Invocation& call) {
+  const auto releases = bundle::list_releases(call.required("store"));
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(releases));
+  } else {
+    print_releases(releases);
+  }
+}
+
+void status(const Invocation& call) {
+  const auto status = bundle::site_status(call.required("store"));
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(status));
+    return;
+  }
+  fmt::print("active: {}\n", status.active.empty() ? "none" : status.active);
+  print_releases(status.releases);
+  fmt::print("store: {} blobs, {}; {} free\n", status.blobs, format_size(status.bytes),
+             format_size(status.disk_free));
+  fmt::print("trust: {}\n", status.trust_fingerprint.empty() ? "no key pinned" : status.trust_fingerprint);
+  for (const auto& id : status.unfinished) {
+    fmt::print("unfinished import of bundle {}: run the import again, or give it up with gc --unfinished\n", id);
+  }
+}
+
+void verify(const Invocation& call) {
+  const auto audit = bundle::audit_store(call.required("store"), 0, call.progress, call.cancel);
+  if (call.json) fmt::print("{}\n", bundle::to_json(audit));
+  if (!call.json) {
+    for (const auto& problem : audit.problems) {
+      fmt::print("release {}: {} {}\n", problem.release, problem.digest, problem.problem);
+    }
+    for (const auto& name : audit.leftovers) fmt::print("leftover: {}\n", name);
+  }
+  if (!audit.problems.empty()) {
+    throw bundle::Error(bundle::ErrorCode::store_corrupt,
+                        fmt::format("{} problems in the store", audit.problems.size()),
+                        "Import the named releases again: only what is damaged or missing is written.");
+  }
+  if (!call.json) {
+    fmt::print("good: {} blobs, {}, all match their digests\n", audit.blobs, format_size(audit.bytes));
+  }
+}
+
+void print_activation(const Invocation& call, const bundle::Activation& activation) {
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(activation));
+  } else if (activation.from == activation.to) {
+    fmt::print("{} is active already\n", activation.to);
+  } else {
+    fmt::print("active: {} (was {})\n", activation.to, activation.from.empty() ? "none" : activation.from);
+  }
+}
+
+void activate(const Invocation& call) {
+  print_activation(call, bundle::activate_release(call.required("store"), call.only_argument("version"), false));
+}
+
+void rollback(const Invocation& call) {
+  const std::string version = call.arguments.empty() ? std::string() : call.only_argument("version");
+  print_activation(call, bundle::activate_release(call.required("store"), version, true));
+}
+
+void gate(const Invocation& call) {
+  const auto answer =
+      bundle::check_gate(call.required("store"), call.only_argument("version"), call.has("rollback"));
+  if (call.json) fmt::print("{}\n", bundle::to_json(answer));
+  if (!call.json) fmt::print("{}: {}\n", answer.allowed ? "allowed" : "refused", answer.reason);
+  if (!answer.allowed) {
+    throw bundle::Error(bundle::ErrorCode::gate_refused, answer.reason, answer.next_step);
+  }
+}
+
+void collect(const Invocation& call) {
+  bundle::CollectOptions options;
+  options.keep = call.options["keep"].as<std::size_t>();
+  if (call.has("remove")) options.remove = call.options["remove"].as<std::vector<std::string>>();
+  options.drop_unfinished = call.has("unfinished");
+  options.dry_run = call.has("dry-run");
+  const auto report = bundle::collect_garbage(call.required("store"), options);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  const char* const verb = options.dry_run ? "would remove" : "removed";
+  for (const auto& version : report.releases) fmt::print("{} release {}\n", verb, version);
+  fmt::print("{} {} blobs, {}\n", verb, report.blobs, format_size(report.bytes));
+}
+
+std::vector<Command> commands() {
+  return {
+      {"plan", "SRC... --store DIR [--trust PUB|ROOT]", "show what an import would do; writes nothing",
+       "  bundle-import plan /media/stick --store /var/lib/bundle --trust vendor.pub\n",
+       add_import_options, plan},
+      {"import", "SRC... --store DIR [--trust PUB|ROOT]", "take a release in; continues after an interruption",
+       "  bundle-import import /media/stick --store /var/lib/bundle --trust vendor.pub\n"
+       "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n",
+       add_import_options, import},
+      {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store, status},
+      {"list", "--store DIR", "the releases in the store", "", add_store, list},
+      {"verify", "--store DIR", "read every blob and compare digests and signatures", "", add_store, verify},
+      {"activate", "VERSION --store DIR", "make an imported release the live one",
+       "  bundle-import activate 1.4.0 --store /var/lib/bundle\n", add_store, activate},
+      {"rollback", "[VERSION] --store DIR", "go back to an older imported release", "", add_store, rollback},
+      {"gate", "VERSION --store DIR", "may this release be activated, and if not, why", "",
+       [](auto& add) {
+         add_store(add);
+         add("rollback", "as a deliberate step back");
+       },
+       gate},
+      {"gc", "--store DIR", "remove old releases and what nothing needs; works on a full disk",
+       "  bundle-import gc --store /var/lib/bundle --dry-run\n",
+       [](auto& add) {
+         add_store(add);
+         add("keep", "newest releases to keep, besides the active one",
+             cxxopts::value<std::size_t>()->default_value("3"));
+         add("remove", "remove exactly this version; may be repeated",
+             cxxopts::value<std::vector<std::string>>());
+         add("unfinished", "also give up imports that have not ended");
+         add("dry-run", "only say what would be removed");
+       },
+       collect},
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bundle::tools::run_tool("bundle-import", "brings signed releases into a site store", commands(),
+                                 argc, argv);
+}

@@ -1,0 +1,214 @@
+// bundle-make: builds, signs, cuts and inspects release bundles.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bundle/import.h"
+#include "bundle/json_report.h"
+#include "bundle/make.h"
+#include "common/cli.h"
+
+namespace {
+
+using bundle::tools::Command;
+using bundle::tools::format_size;
+using bundle::tools::Invocation;
+
+auto string_value() { return cxxopts::value<std::string>(); }
+auto strings_value() { return cxxopts::value<std::vector<std::string>>(); }
+
+std::vector<std::filesystem::path> paths(const Invocation& call, const std::string& option) {
+  if (!call.has(option)) return {};
+  const auto texts = call.options[option].as<std::vector<std::string>>();
+  return {texts.begin(), texts.end()};
+}
+
+std::vector<std::filesystem::path> sources(const Invocation& call) {
+  if (call.arguments.empty()) call.only_argument("bundle folder");
+  return {call.arguments.begin(), call.arguments.end()};
+}
+
+void add_signing_options(cxxopts::OptionAdder& add) {
+  add("key", "minisign secret key file", string_value());
+  add("password-file", "file whose first line opens the key", string_value());
+  add("password-fd", "open file descriptor with the password", cxxopts::value<int>());
+  add("sign-command", "shell command that signs: message on stdin, .minisig on stdout", string_value());
+}
+
+bundle::SignWith signing(const Invocation& call) {
+  bundle::SignWith sign;
+  sign.key = call.text("key");
+  sign.password_file = call.text("password-file");
+  if (call.has("password-fd")) sign.password_fd = call.options["password-fd"].as<int>();
+  sign.command = call.text("sign-command");
+  return sign;
+}
+
+void make(const Invocation& call) {
+  bundle::MakeOptions options;
+  options.spec = call.only_argument("release.yaml");
+  options.out = call.required("out");
+  if (call.has("volume-size")) options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
+  options.level = call.options["level"].as<int>();
+  options.fast = call.has("fast");
+  options.jobs = call.options["jobs"].as<unsigned>();
+  options.sign = signing(call);
+  options.registry.auth_file = call.text("authfile");
+  options.registry.ca_file = call.text("registry-ca");
+  if (call.has("insecure-registry")) {
+    options.registry.insecure = call.options["insecure-registry"].as<std::vector<std::string>>();
+  }
+  options.roots = paths(call, "root");
+  const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("made {} {} (release number {}): {} blobs, {}\n", report.product, report.version,
+             report.release_number, report.blobs, format_size(report.blob_bytes));
+  fmt::print("  gzip stored inflated: {} of {}; unique content: {}\n", format_size(report.replayed_bytes),
+             format_size(report.gzip_bytes), format_size(report.unique_bytes));
+  for (const auto& volume : report.volumes) fmt::print("  {}\n", volume.string());
+  fmt::print("  bundle size: {} ({:.1f} % of the blobs), {:.0f} s\n", format_size(report.bundle_bytes),
+             100.0 * static_cast<double>(report.bundle_bytes) / static_cast<double>(std::max<std::uint64_t>(report.blob_bytes, 1)),
+             report.seconds);
+  for (const auto& name : report.signatures) fmt::print("  signed: {}\n", name);
+  if (report.signatures.empty()) {
+    fmt::print("  NOT SIGNED: no site imports it before 'bundle-make sign {} --key KEY'\n",
+               options.out.string());
+  }
+}
+
+void sign(const Invocation& call) {
+  const auto report = bundle::sign_bundle(call.only_argument("bundle folder"), signing(call));
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  for (const auto& name : report.signatures) fmt::print("wrote {}\n", name);
+  fmt::print("{} volumes carry all signatures of the folder\n", report.volumes);
+}
+
+void keygen(const Invocation& call) {
+  const std::string name = call.required("out");
+  const int fd = call.has("password-fd") ? call.options["password-fd"].as<int>() : -1;
+  const std::string id =
+      bundle::generate_key(name, call.text("password-file"), fd, call.has("no-password"));
+  if (call.json) {
+    fmt::print("{{\"key_id\": \"{}\"}}\n", id);
+    return;
+  }
+  fmt::print("key {}\n  {}.key: keep it secret; whoever has it signs releases\n"
+             "  {}.pub: give it to your sites (bundle-import import ... --trust {}.pub)\n",
+             id, name, name, name);
+}
+
+void inspect(const Invocation& call) {
+  const auto report = bundle::inspect_bundle(sources(call));
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("{} {} (release number {}), made {}, expires {}\n", report.product, report.version,
+             report.release_number, report.created, report.expires);
+  fmt::print("bundle {}: volumes {} of {} here, {} packed, {} groups\n", report.bundle_id,
+             fmt::join(report.volumes_here, ","), report.volumes_total, format_size(report.pack_bytes),
+             report.groups);
+  fmt::print("{} blobs, {}; base {}, Kubernetes {}, upgrades from {}\n", report.blobs,
+             format_size(report.blob_bytes), report.os_base, report.k8s_version,
+             fmt::join(report.upgrade_from, ", "));
+  for (const auto& artifact : report.artifacts) {
+    fmt::print("  {:<6} {}\n         {}\n", artifact.kind, artifact.name, artifact.digest);
+  }
+  for (const auto& name : report.signatures) fmt::print("signature (not checked): {}\n", name);
+}
+
+void verify(const Invocation& call) {
+  bundle::VerifyOptions options;
+  options.sources = sources(call);
+  options.trust = call.text("trust");
+  options.trust_fingerprint = call.text("trust-fingerprint");
+  options.rebuild = call.has("rebuild");
+  const auto report = bundle::verify_bundle(options, call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("good: {} {} is signed by a trusted key and all {} of it match\n", report.release.product,
+             report.release.version, format_size(report.bytes));
+  if (options.rebuild) fmt::print("  {} blobs were rebuilt and match their digests\n", report.blobs);
+}
+
+void recut(const Invocation& call, std::uint64_t volume_size) {
+  const auto volumes =
+      bundle::recut_bundle(sources(call), call.required("out"), volume_size, call.progress, call.cancel);
+  for (const auto& volume : volumes) fmt::print("{}\n", volume.string());
+}
+
+void split(const Invocation& call) {
+  recut(call, bundle::tools::parse_size(call.required("volume-size")));
+}
+void join(const Invocation& call) { recut(call, 0); }
+
+std::vector<Command> commands() {
+  return {
+      {"keygen", "--out NAME [--password-file F | --no-password]", "make a signing key",
+       "  bundle-make keygen --out vendor --password-file pw.txt\n",
+       [](auto& add) {
+         add("out", "writes NAME.key and NAME.pub (minisign formats)", string_value());
+         add("password-file", "file whose first line is the key's password", string_value());
+         add("password-fd", "open file descriptor with the password", cxxopts::value<int>());
+         add("no-password", "leave the key file unencrypted");
+       },
+       keygen},
+      {"make", "RELEASE.yaml --out DIR [--key K]", "build a bundle from a release specification",
+       "  bundle-make make release.yaml --out out --key vendor.key --password-file pw.txt\n"
+       "  bundle-make make release.yaml --out out --volume-size 4G --fast\n",
+       [](auto& add) {
+         add("out", "folder for the bundle", string_value());
+         add_signing_options(add);
+         add("volume-size", "largest volume, like 650M or 4G (default: just below FAT32's 4 GiB)",
+             string_value());
+         add("level", "zstd level, 1 to 19", cxxopts::value<int>()->default_value("19"));
+         add("fast", "for CI: level 3, under 256 MiB of memory");
+         add("jobs", "compression threads", cxxopts::value<unsigned>()->default_value("2"));
+         add("root", "trust root (N.root.json) that travels along; may be repeated", strings_value());
+         add("authfile", "registry credentials (docker config.json)", string_value());
+         add("registry-ca", "PEM file of a private registry's CA", string_value());
+         add("insecure-registry", "HOST[:PORT] to speak to without TLS; may be repeated", strings_value());
+       },
+       make},
+      {"sign", "DIR --key K | --sign-command CMD", "sign a bundle, or add signatures copied into DIR",
+       "  bundle-make sign out --key vendor.key --password-file pw.txt\n"
+       "  bundle-make sign out --sign-command 'hsm-sign --slot 3'\n"
+       "  bundle-make sign out          puts signature files copied into out/ into the volumes\n",
+       add_signing_options, sign},
+      {"inspect", "DIR|VOLUME...", "show what a bundle says about itself (trusts nobody)",
+       "  bundle-make inspect out --json\n", [](auto&) {}, inspect},
+      {"verify", "DIR|VOLUME... --trust PUB|ROOT", "check signatures and every byte of a bundle",
+       "  bundle-make verify out --trust vendor.pub\n",
+       [](auto& add) {
+         add("trust", "minisign public key or TUF root", string_value());
+         add("trust-fingerprint", "fingerprint of a key that the bundle carries", string_value());
+         add("rebuild", "also rebuild every blob and compare its digest");
+       },
+       verify},
+      {"split", "DIR|VOLUME... --out DIR --volume-size N", "cut a bundle into other volumes",
+       "  bundle-make split out --out sticks --volume-size 2G\n",
+       [](auto& add) {
+         add("out", "folder for the new volumes", string_value());
+         add("volume-size", "largest volume", string_value());
+       },
+       split},
+      {"join", "DIR|VOLUME... --out DIR", "put all volumes into one",
+       "  bundle-make join stick1 stick2 --out whole\n",
+       [](auto& add) { add("out", "folder for the volume", string_value()); }, join},
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bundle::tools::run_tool("bundle-make", "builds signed release bundles for sites without a network",
+                                 commands(), argc, argv);
+}
