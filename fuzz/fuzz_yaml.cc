@@ -7,8 +7,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace bundle;
   const std::string_view text = as_text({data, size});
   try {
-    const codec::YamlDocument document = codec::parse_yaml(
-        text, "input.yaml", ErrorCode::config_invalid, {.max_bytes = 64 * 1024});
+    const codec::YamlDocument document =
+        codec::parse_yaml(text, "input.yaml", ErrorCode::config_invalid, {.max_bytes = 64 * 1024});
     document.where("/images/0/name");
     const std::string dumped = codec::dump_json(document.root());
     if (codec::dump_json(codec::parse_json(dumped, "dumped")) != dumped) std::abort();

@@ -333,8 +333,8 @@ void HttpServer::start(const ServerOptions& options, ListenSocket listener) {
       static_cast<unsigned>(std::max<std::int64_t>(1, options.patience.window.count() / 1000));
   std::vector<MHD_OptionItem> tls_options;
   if (tls_) {
-    tls_options.push_back({MHD_OPTION_HTTPS_CERT_CALLBACK,
-                           reinterpret_cast<std::intptr_t>(&HttpCallbacks::certificate), nullptr});
+    tls_options.push_back(
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, reinterpret_cast<void*>(&HttpCallbacks::certificate)});
     tls_options.push_back({MHD_OPTION_HTTPS_PRIORITIES, 0, const_cast<char*>(kTlsPriorities)});
   }
   tls_options.push_back({MHD_OPTION_END, 0, nullptr});

@@ -39,12 +39,48 @@ TEST(JsonParse, ReadsTheLargestIntegerAndNoLargerOne) {
 }
 
 TEST(JsonParse, RefusesWhatIsNotStrictJson) {
-  const std::string_view cases[] = {
-      "", " ", "nul", "tru", "01", "+1", "1.", ".5", "-", "0x10", "NaN", "Infinity", "'a'", "\"",
-      "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\t\"", "\"\n\"", "[1,]", "[,1]", "[1 2]", "[", "]",
-      "{", "}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{1:1}", "1 2", "{} {}", "[]]",
-      "// c\n1", "/* c */1", "\"\xFF\"", "\"\xC0\xAF\"", "\"\xED\xA0\x80\"", "\"\xF4\x90\x80\x80\"",
-      "\"\xC3\"", "\xFE\xFF\x00\x31"};
+  const std::string_view cases[] = {"",
+                                    " ",
+                                    "nul",
+                                    "tru",
+                                    "01",
+                                    "+1",
+                                    "1.",
+                                    ".5",
+                                    "-",
+                                    "0x10",
+                                    "NaN",
+                                    "Infinity",
+                                    "'a'",
+                                    "\"",
+                                    "\"\\x\"",
+                                    "\"\\u12\"",
+                                    "\"\\ud800\"",
+                                    "\"\t\"",
+                                    "\"\n\"",
+                                    "[1,]",
+                                    "[,1]",
+                                    "[1 2]",
+                                    "[",
+                                    "]",
+                                    "{",
+                                    "}",
+                                    "{\"a\"}",
+                                    "{\"a\":}",
+                                    "{\"a\":1,}",
+                                    "{a:1}",
+                                    "{1:1}",
+                                    "1 2",
+                                    "{} {}",
+                                    "[]]",
+                                    "// c\n1",
+                                    "/* c */1",
+                                    "\"\xFF\"",
+                                    "\"\xC0\xAF\"",
+                                    "\"\xED\xA0\x80\"",
+                                    "\"\xF4\x90\x80\x80\"",
+                                    "\"\xC3\"",
+                                    "\xFE\xFF\x00\x31"};
   for (const std::string_view text : cases) {
     EXPECT_EQ(failure_of(text), ErrorCode::json_invalid) << text;
   }
@@ -116,7 +152,8 @@ TEST(JsonValue, BuildsObjectsAndArraysFromNull) {
 // OLPC canonical JSON: keys by byte, no white space, only quote and backslash escaped.
 TEST(CanonicalJson, HasOneFormForOneValue) {
   const Json json = parse_json(
-      "{ \"b\" : [ true , null ], \"a\\u00e9\":\"q\\\"b\\\\n\\n\", \"B\":-5 , \"a\" : {} }", "test");
+      "{ \"b\" : [ true , null ], \"a\\u00e9\":\"q\\\"b\\\\n\\n\", \"B\":-5 , \"a\" : {} }",
+      "test");
   EXPECT_EQ(canonical_json(json),
             "{\"B\":-5,\"a\":{},\"a\xC3\xA9\":\"q\\\"b\\\\n\n\",\"b\":[true,null]}");
 }

@@ -23,7 +23,8 @@ const Schema& example_schema() {
     },
     "definitions": {"part": {"type": "object", "additionalProperties": false,
                              "properties": {"path": {"type": "string"}, "mode": {"type": "string"}}}}
-  })", "example");
+  })",
+                                             "example");
   return schema;
 }
 
@@ -42,21 +43,25 @@ void expect_violation(std::string_view json, std::string_view pointer, std::stri
 TEST(Schema, AcceptsWhatFits) {
   EXPECT_TRUE(check(R"({"name":"abc"})").empty());
   EXPECT_TRUE(check(R"({"name":"a","color":"red","kind":"Example","count":1,"sizes":[1,2],
-                        "parts":[{"path":"x"}],"by-name":{"x":{"mode":"y"}}})").empty());
+                        "parts":[{"path":"x"}],"by-name":{"x":{"mode":"y"}}})")
+                  .empty());
 }
 
 TEST(Schema, NamesEveryWrongValue) {
   expect_violation("[]", "", "must be a mapping, and is a list");
   expect_violation("{}", "", "Missing required property 'name'");
-  expect_violation(R"({"name":5})", "/name", "must be text, and is a whole number (write it in quotes)");
+  expect_violation(R"({"name":5})", "/name",
+                   "must be text, and is a whole number (write it in quotes)");
   expect_violation(R"({"name":1.1})", "/name", "write it in quotes");
   expect_violation(R"({"name":"A1"})", "/name", "\"A1\" is not a lower-case word");
-  expect_violation(R"({"name":"a","color":"blue"})", "/color", "\"blue\" is none of [\"red\",\"green\"]");
+  expect_violation(R"({"name":"a","color":"blue"})", "/color",
+                   "\"blue\" is none of [\"red\",\"green\"]");
   expect_violation(R"({"name":"a","kind":"Other"})", "/kind", "\"Other\" must be \"Example\"");
   expect_violation(R"({"name":"a","count":0})", "/count", "");
   expect_violation(R"({"name":"a","count":1.5})", "/count", "must be a whole number");
   expect_violation(R"({"name":"a","sizes":[1,1]})", "/sizes", "");
-  expect_violation(R"({"name":"a","sizes":[1,"x"]})", "/sizes/1", "must be a whole number, and is text");
+  expect_violation(R"({"name":"a","sizes":[1,"x"]})", "/sizes/1",
+                   "must be a whole number, and is text");
   expect_violation(R"({"name":"a","parts":[{},{"path":7}]})", "/parts/1/path", "must be text");
   expect_violation(R"({"name":"a","by-name":{"q":{"path":7}}})", "/by-name/q/path", "must be text");
 }
@@ -79,12 +84,14 @@ TEST(Schema, ReportsAllViolationsAtOnce) {
 TEST(Schema, StopsExcessBeforeItIsExamined) {
   const std::string long_name = R"({"name":")" + std::string(2'000'000, 'a') + "\"}";
   expect_violation(long_name, "/name", "2000000 bytes, more than the limit of 8");
-  const std::string long_free = R"({"name":"a","parts":[{"path":")" + std::string(4097, 'a') + "\"}]}";
+  const std::string long_free =
+      R"({"name":"a","parts":[{"path":")" + std::string(4097, 'a') + "\"}]}";
   expect_violation(long_free, "/parts/0/path", "more than the limit of 4096");
   std::string many = R"({"name":"a","sizes":[0)";
   for (int i = 1; i < 200'000; ++i) many += "," + std::to_string(i);
   expect_violation(many + "]}", "/sizes", "200000 entries, more than the limit of 3");
-  expect_violation("{\"name\":\"a\",\"" + std::string(5000, 'k') + "\":1}", "", "a key of 5000 bytes");
+  expect_violation("{\"name\":\"a\",\"" + std::string(5000, 'k') + "\":1}", "",
+                   "a key of 5000 bytes");
 }
 
 TEST(Schema, SurvivesDeepValues) {

@@ -12,7 +12,9 @@ YamlDocument parse(std::string_view text, const YamlLimits& limits = {}) {
   return parse_yaml(text, "test.yaml", ErrorCode::spec_invalid, limits);
 }
 
-std::string as_json(std::string_view text) { return dump_json(parse(text).root()); }
+std::string as_json(std::string_view text) {
+  return dump_json(parse(text).root());
+}
 
 struct Failure {
   ErrorCode code;
@@ -35,28 +37,44 @@ void expect_invalid(std::string_view text, std::string_view place, std::string_v
   const Failure failure = failure_of(text);
   EXPECT_EQ(failure.code, ErrorCode::spec_invalid) << text;
   EXPECT_TRUE(failure.message.starts_with(std::string("test.yaml:") + std::string(place)))
-      << text << "\n" << failure.message;
+      << text << "\n"
+      << failure.message;
   EXPECT_NE(failure.message.find(reason), std::string::npos) << text << "\n" << failure.message;
 }
 
 TEST(Yaml, ResolvesPlainScalarsByTheCoreSchema) {
   const std::pair<std::string_view, std::string_view> cases[] = {
-      {"a: null", R"({"a":null})"},      {"a: ~", R"({"a":null})"},
-      {"a:", R"({"a":null})"},           {"a: Null", R"({"a":null})"},
-      {"a: true", R"({"a":true})"},      {"a: TRUE", R"({"a":true})"},
-      {"a: False", R"({"a":false})"},    {"a: 12", R"({"a":12})"},
-      {"a: -12", R"({"a":-12})"},        {"a: +12", R"({"a":12})"},
-      {"a: 0o17", R"({"a":15})"},        {"a: 0x1F", R"({"a":31})"},
-      {"a: 007", R"({"a":7})"},          {"a: 1.10", R"({"a":1.1})"},
-      {"a: 1.", R"({"a":1.0})"},         {"a: .5", R"({"a":0.5})"},
-      {"a: -1e3", R"({"a":-1000.0})"},   {"a: +1.5", R"({"a":1.5})"},
-      {"a: 1.4.0", R"({"a":"1.4.0"})"},  {"a: yes", R"({"a":"yes"})"},
-      {"a: off", R"({"a":"off"})"},      {"a: tRUE", R"({"a":"tRUE"})"},
-      {"a: 1_000", R"({"a":"1_000"})"},  {"a: 12:30:45", R"({"a":"12:30:45"})"},
-      {"a: 0b11", R"({"a":"0b11"})"},    {"a: 0x", R"({"a":"0x"})"},
+      {"a: null", R"({"a":null})"},
+      {"a: ~", R"({"a":null})"},
+      {"a:", R"({"a":null})"},
+      {"a: Null", R"({"a":null})"},
+      {"a: true", R"({"a":true})"},
+      {"a: TRUE", R"({"a":true})"},
+      {"a: False", R"({"a":false})"},
+      {"a: 12", R"({"a":12})"},
+      {"a: -12", R"({"a":-12})"},
+      {"a: +12", R"({"a":12})"},
+      {"a: 0o17", R"({"a":15})"},
+      {"a: 0x1F", R"({"a":31})"},
+      {"a: 007", R"({"a":7})"},
+      {"a: 1.10", R"({"a":1.1})"},
+      {"a: 1.", R"({"a":1.0})"},
+      {"a: .5", R"({"a":0.5})"},
+      {"a: -1e3", R"({"a":-1000.0})"},
+      {"a: +1.5", R"({"a":1.5})"},
+      {"a: 1.4.0", R"({"a":"1.4.0"})"},
+      {"a: yes", R"({"a":"yes"})"},
+      {"a: off", R"({"a":"off"})"},
+      {"a: tRUE", R"({"a":"tRUE"})"},
+      {"a: 1_000", R"({"a":"1_000"})"},
+      {"a: 12:30:45", R"({"a":"12:30:45"})"},
+      {"a: 0b11", R"({"a":"0b11"})"},
+      {"a: 0x", R"({"a":"0x"})"},
       {"a: 2026-11-23", R"({"a":"2026-11-23"})"},
-      {"a:\n-", R"({"a":[null]})"},      {"a: e5", R"({"a":"e5"})"},
-      {"a: 1e", R"({"a":"1e"})"},        {"a: +", R"({"a":"+"})"},
+      {"a:\n-", R"({"a":[null]})"},
+      {"a: e5", R"({"a":"e5"})"},
+      {"a: 1e", R"({"a":"1e"})"},
+      {"a: +", R"({"a":"+"})"},
       {"a: .", R"({"a":"."})"},
   };
   for (const auto& [yaml, json] : cases) EXPECT_EQ(as_json(yaml), json) << yaml;
@@ -81,7 +99,9 @@ TEST(Yaml, ReadsCollectionsInBothStyles) {
             R"({"a":{"b":[1,"x",{"c":"d"}],"e":{}},"f":[1,{"g":"h","i":[]}]})");
   EXPECT_EQ(as_json("# a comment\n---\n1: x # not a number\ntrue: y\n..."),
             R"({"1":"x","true":"y"})");
-  EXPECT_EQ(as_json("\xEF\xBB\xBF" "a: 1\r\nb: 2\r\n"), R"({"a":1,"b":2})");
+  EXPECT_EQ(as_json("\xEF\xBB\xBF"
+                    "a: 1\r\nb: 2\r\n"),
+            R"({"a":1,"b":2})");
 }
 
 TEST(Yaml, KnowsWhereEveryValueWasWritten) {
@@ -156,9 +176,10 @@ TEST(Yaml, RefusesWhatJsonCouldNotSay) {
 
 TEST(Yaml, RefusesMalformedText) {
   const std::string_view cases[] = {
-      "a: [1, 2\n", "a: {b: 1\n",    "a: \"open\n", "a: 'open\n",      "a:\n\t- 1\n",
-      "a: 1\n  b: 2\n", "- 1\nb: 2\n", "a: b: c\n",   "a: @x\n",         "a: `x`\n",
-      "a: \"open",  "a: 'open\n\n", "a: [\"x]\n",     "a: ]\n",     "%YAML 9.9\n---\na: 1\n",         "a: \"\\q\"\n",
+      "a: [1, 2\n",     "a: {b: 1\n",   "a: \"open\n", "a: 'open\n", "a:\n\t- 1\n",
+      "a: 1\n  b: 2\n", "- 1\nb: 2\n",  "a: b: c\n",   "a: @x\n",    "a: `x`\n",
+      "a: \"open",      "a: 'open\n\n", "a: [\"x]\n",  "a: ]\n",     "%YAML 9.9\n---\na: 1\n",
+      "a: \"\\q\"\n",
   };
   for (const std::string_view text : cases) {
     const Failure failure = failure_of(text);
@@ -177,7 +198,10 @@ TEST(Yaml, RefusesMoreOrLessThanOneDocument) {
 TEST(Yaml, RefusesOtherEncodingsAndControlCharacters) {
   expect_invalid(std::string_view("a: \0b\n", 6), "1", "control character");
   expect_invalid("a: 1\nb: \x07\n", "2", "control character");
-  expect_invalid(std::string_view("\xFF\xFE" "a\0:\0", 6), "1", "control character");
+  expect_invalid(std::string_view("\xFF\xFE"
+                                  "a\0:\0",
+                                  6),
+                 "1", "control character");
   expect_invalid("a: \xFF\n", " byte 3", "not UTF-8");
   expect_invalid("a: \xC0\xAF\n", " byte 3", "not UTF-8");
 }
@@ -231,9 +255,16 @@ TEST(JsonPointer, EscapesAndUnescapes) {
 
 TEST(Utf8, FindsTheFirstBadByte) {
   const std::pair<std::string_view, std::size_t> bad[] = {
-      {"\x80", 0},         {"a\xC3", 1},         {"a\xC1\xBF", 1},     {"\xE0\x9F\xBF", 0},
-      {"\xED\xA0\x80", 0}, {"\xF0\x8F\xBF\xBF", 0}, {"\xF4\x90\x80\x80", 0}, {"\xF5\x80\x80\x80", 0},
-      {"ab\xE2\x82", 2},   {"\xE2\x28\xA1", 0},
+      {"\x80", 0},
+      {"a\xC3", 1},
+      {"a\xC1\xBF", 1},
+      {"\xE0\x9F\xBF", 0},
+      {"\xED\xA0\x80", 0},
+      {"\xF0\x8F\xBF\xBF", 0},
+      {"\xF4\x90\x80\x80", 0},
+      {"\xF5\x80\x80\x80", 0},
+      {"ab\xE2\x82", 2},
+      {"\xE2\x28\xA1", 0},
   };
   for (const auto& [text, offset] : bad) EXPECT_EQ(find_invalid_utf8(text), offset);
   EXPECT_FALSE(find_invalid_utf8("plain \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 \xF4\x8F\xBF\xBF"));

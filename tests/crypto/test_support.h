@@ -37,7 +37,7 @@ class ScratchDirectory {
 
 // Exit status of a shell command line; its output is dropped.
 inline int run_shell(const std::string& command) {
-  const int status = std::system((command + " >/dev/null 2>&1").c_str());
+  const int status = std::system(("{ " + command + "\n} >/dev/null 2>&1").c_str());
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -99,8 +99,10 @@ TEST(Gate, RefusesKubernetesGoingBackOrSkipping) {
   const Manifest active = release("1.3.5", {}, "v1.31.6+k3s2");
   expect_refused(&active, release("1.4.0", {"1.3.x"}, "v1.31.6+k3s1"), "go back");
   expect_refused(&active, release("1.4.0", {"1.3.x"}, "v1.30.9+k3s1"), "go back");
-  expect_refused(&active, release("1.4.0", {"1.3.x"}, "v1.33.0+k3s1"), "skips a minor version of Kub");
-  expect_refused(&active, release("1.4.0", {"1.3.x"}, "v2.0.0+k3s1"), "skips a minor version of Kub");
+  expect_refused(&active, release("1.4.0", {"1.3.x"}, "v1.33.0+k3s1"),
+                 "skips a minor version of Kub");
+  expect_refused(&active, release("1.4.0", {"1.3.x"}, "v2.0.0+k3s1"),
+                 "skips a minor version of Kub");
   expect_allowed(&active, release("1.4.0", {"1.3.x"}, "v1.32.0+k3s1"));
   expect_allowed(&active, release("1.4.0", {"1.3.x"}, "v1.31.6+k3s3"));
 }

@@ -30,8 +30,8 @@ class LayoutMaker {
 
     std::string json(std::string_view more = {}) const {
       return fmt::format(R"({{"mediaType":"{}","digest":"{}","size":{}{}{}}})", media_type,
-                         digest.text(), size,
-                         platform.empty() ? "" : ",\"platform\":" + platform, more);
+                         digest.text(), size, platform.empty() ? "" : ",\"platform\":" + platform,
+                         more);
     }
   };
 
@@ -83,9 +83,8 @@ class LayoutMaker {
  private:
   Entry manifest(const Entry& config, std::string_view layers, std::string_view more) {
     return blob(oci::media_type::kManifest,
-                fmt::format(
-                    R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]{}}})",
-                    oci::media_type::kManifest, config.json(), layers, more));
+                fmt::format(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]{}}})",
+                            oci::media_type::kManifest, config.json(), layers, more));
   }
 
   void write_index() {

@@ -32,7 +32,9 @@ std::string changed(const std::function<void(Json&)>& change) {
   return codec::canonical_json(json) + "\n";
 }
 
-Json& member(Json& json, std::string_view key) { return json.as_object().find(key)->second; }
+Json& member(Json& json, std::string_view key) {
+  return json.as_object().find(key)->second;
+}
 Json& item(Json& json, std::string_view key, std::size_t index) {
   return member(json, key).as_array().at(index);
 }
@@ -86,7 +88,8 @@ TEST(Manifest, RefusesAnyFormButTheCanonicalOne) {
   EXPECT_EQ(failure_of(text.substr(0, text.size() - 1)), ErrorCode::manifest_invalid);
   EXPECT_EQ(failure_of(text + "\n"), ErrorCode::manifest_invalid);
   EXPECT_EQ(failure_of(" " + text), ErrorCode::manifest_invalid);
-  EXPECT_EQ(failure_of(codec::dump_json(codec::parse_json(text, "x"), 1)), ErrorCode::manifest_invalid);
+  EXPECT_EQ(failure_of(codec::dump_json(codec::parse_json(text, "x"), 1)),
+            ErrorCode::manifest_invalid);
   EXPECT_EQ(failure_of("\xEF\xBB\xBF" + text), ErrorCode::manifest_invalid);
 }
 
@@ -131,22 +134,22 @@ TEST(Manifest, RefusesWhatTheSchemaRefusesNamingThePlace) {
 }
 
 TEST(Manifest, RefusesEqualNames) {
-  EXPECT_EQ(failure_of(changed([](Json& m) {
-              member(m, "images").push_back(member(m, "images").as_array()[0]);
-            })),
+  EXPECT_EQ(failure_of(changed(
+                [](Json& m) { member(m, "images").push_back(member(m, "images").as_array()[0]); })),
             ErrorCode::name_collision);
   EXPECT_EQ(failure_of(changed([](Json& m) {
               member(m, "files").push_back(item(member(m, "k8s"), "artifacts", 0));
             })),
             ErrorCode::name_collision);
   // Another artifact, but the same file name.
-  EXPECT_EQ(failure_of(changed([](Json& m) {
-              Json copy = item(m, "files", 0);
-              member(copy, "artifact").set("name", "p/files/other:1").set("repository", "p/files/other");
-              member(copy, "artifact").set("tag", "1");
-              member(m, "files").push_back(copy);
-            })),
-            ErrorCode::name_collision);
+  EXPECT_EQ(
+      failure_of(changed([](Json& m) {
+        Json copy = item(m, "files", 0);
+        member(copy, "artifact").set("name", "p/files/other:1").set("repository", "p/files/other");
+        member(copy, "artifact").set("tag", "1");
+        member(m, "files").push_back(copy);
+      })),
+      ErrorCode::name_collision);
 }
 
 TEST(Manifest, RefusesANewerFormatBeforeLookingAtItsContent) {
@@ -159,9 +162,10 @@ TEST(Manifest, RefusesANewerFormatBeforeLookingAtItsContent) {
 
 TEST(Manifest, IgnoresMembersOfLaterVersions) {
   const Manifest read = parse_manifest(changed([](Json& m) {
-    m.set("later", Json::array());
-    item(m, "images", 0).set("later", 1);
-  }), "manifest.json");
+                                         m.set("later", Json::array());
+                                         item(m, "images", 0).set("later", 1);
+                                       }),
+                                       "manifest.json");
   EXPECT_EQ(write_manifest(read), write_manifest(sample_manifest()));
 }
 

@@ -12,7 +12,9 @@ namespace bundle::release {
 
 using ScratchFolder = bundle::testing::TempDirectory;
 
-inline Digest digest_of(std::string_view text) { return sha256(as_bytes(text)); }
+inline Digest digest_of(std::string_view text) {
+  return sha256(as_bytes(text));
+}
 
 inline Artifact sample_artifact(const std::string& repository, const std::string& tag) {
   Artifact artifact;

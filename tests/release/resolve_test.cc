@@ -226,8 +226,9 @@ TEST(Resolve, KeepsDigestsOfUnchangedPartsFromReleaseToRelease) {
 
 TEST(Resolve, CarriesEveryPlatformThatIsAskedFor) {
   const ReleaseFolder folder;
-  const std::string both = replaced(folder.yaml(), "\"oci:images:app/server:1.4.0\"",
-                                    "\"oci:images:app/server:1.4.0\", platforms: [linux/amd64, linux/arm64]");
+  const std::string both =
+      replaced(folder.yaml(), "\"oci:images:app/server:1.4.0\"",
+               "\"oci:images:app/server:1.4.0\", platforms: [linux/amd64, linux/arm64]");
   const ResolvedRelease release = ReleaseFolder::resolve(folder.spec(both));
   EXPECT_EQ(release.manifest.images[0].platforms.size(), 2U);
   const bool has_arm = std::ranges::any_of(release.blobs, [](const BlobInput& blob) {
@@ -247,33 +248,32 @@ TEST(Resolve, RefusesAPlatformThatAnImageDoesNotHave) {
 
 TEST(Resolve, ChecksADigestInTheName) {
   const ReleaseFolder folder;
-  const std::string right = replaced(folder.yaml(), "redis:7.2\",",
-                                     "redis:7.2@" + folder.redis().digest.text() + "\",");
+  const std::string right =
+      replaced(folder.yaml(), "redis:7.2\",", "redis:7.2@" + folder.redis().digest.text() + "\",");
   EXPECT_EQ(ReleaseFolder::resolve(folder.spec(right)).manifest.images[1].tag, "7.2");
-  const std::string wrong = replaced(folder.yaml(), "redis:7.2\",",
-                                     "redis@" + folder.server().digest.text() + "\",");
+  const std::string wrong =
+      replaced(folder.yaml(), "redis:7.2\",", "redis@" + folder.server().digest.text() + "\",");
   expect_error(folder.spec(wrong), ErrorCode::spec_invalid, folder.redis().digest.text());
 }
 
 TEST(Resolve, RefusesOneTagForTwoDigests) {
   const ReleaseFolder folder;
   // Different names for the specification, one tag in the registry.
-  const std::string text = replaced(
-      folder.yaml(), "files:",
-      "- {name: \"docker.io/library/redis:7.2@DIGEST\", source: \"oci:images:redis:other\"}\nfiles:");
+  const std::string text = replaced(folder.yaml(), "files:",
+                                    "- {name: \"docker.io/library/redis:7.2@DIGEST\", source: "
+                                    "\"oci:images:redis:other\"}\nfiles:");
   ReleaseSpec spec = folder.spec(replaced(text, "@DIGEST", "@sha256:" + std::string(64, 'a')));
   LayoutMaker maker(folder.scratch(), "elsewhere");
   const auto other = maker.image("amd64", {"another redis"});
   spec.images[2].name = "docker.io/library/redis:7.2@" + other.digest.text();
-  expect_error(spec, ErrorCode::name_collision, "docker.io/library/redis:7.2 would name two things");
+  expect_error(spec, ErrorCode::name_collision,
+               "docker.io/library/redis:7.2 would name two things");
 }
 
 TEST(Resolve, SetsTheExpiry) {
   const ReleaseFolder folder;
   EXPECT_EQ(ReleaseFolder::resolve(folder.spec()).expires, kCreated + 365 * 86'400);
-  const auto with = [&](const std::string& line) {
-    return folder.spec(folder.yaml() + line);
-  };
+  const auto with = [&](const std::string& line) { return folder.spec(folder.yaml() + line); };
   EXPECT_EQ(ReleaseFolder::resolve(with("expiresDays: 10\n")).expires, kCreated + 10 * 86'400);
   EXPECT_EQ(format_time(ReleaseFolder::resolve(with("expires: 2030-01-01T00:00:00Z\n")).expires),
             "2030-01-01T00:00:00Z");
@@ -323,8 +323,7 @@ k8s: {distribution: k3s, version: v1.31.6+k3s1}
 app: {chartPath: helm, valuesProfile: single-node}
 images: []
 )");
-  const ResolvedRelease release =
-      ReleaseFolder::resolve(load_spec(posix_file_system(), file));
+  const ResolvedRelease release = ReleaseFolder::resolve(load_spec(posix_file_system(), file));
   EXPECT_EQ(release.blobs.size(), 3U);  // the chart: manifest, config, layer
   EXPECT_NO_THROW(parse_manifest(write_manifest(release.manifest), "manifest.json"));
 }

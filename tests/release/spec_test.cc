@@ -32,7 +32,7 @@ class Spec : public ::testing::Test {
  protected:
   Spec() {
     for (const std::string file : {"os/appliance.qcow2", "k3s/k3s", "k3s/images.tar.zst",
-                                        "k3s/install.sh", "helm/Chart.yaml", "images/oci-layout"}) {
+                                   "k3s/install.sh", "helm/Chart.yaml", "images/oci-layout"}) {
       folder_.write(file, "content");
     }
   }
@@ -59,7 +59,8 @@ class Spec : public ::testing::Test {
       EXPECT_FALSE(error.hint().empty());
       for (const std::string& fragment : fragments) {
         EXPECT_NE(error.message().find(fragment), std::string::npos)
-            << "no '" << fragment << "' in:\n" << error.message();
+            << "no '" << fragment << "' in:\n"
+            << error.message();
       }
     }
   }
@@ -123,8 +124,9 @@ TEST_F(Spec, NamesTheLineOfEveryUnknownKey) {
 }
 
 TEST_F(Spec, NamesTheLineOfEveryWrongValue) {
-  expect_error(with("1.4.0\n", "1.4\n"), ErrorCode::spec_invalid,
-               {"release.yaml:3:1: releaseVersion: must be text, and is a number (write it in quotes)"});
+  expect_error(
+      with("1.4.0\n", "1.4\n"), ErrorCode::spec_invalid,
+      {"release.yaml:3:1: releaseVersion: must be text, and is a number (write it in quotes)"});
   expect_error(with("mode: \"0755\"}\n    -", "mode: 0755}\n    -"), ErrorCode::spec_invalid,
                {"release.yaml:11:34: k8s/artifacts/0/mode: must be text", "in quotes"});
   expect_error(with("bundle/v1", "bundle/v2"), ErrorCode::spec_invalid, {":1:1:", "bundle/v1"});
@@ -177,8 +179,8 @@ TEST_F(Spec, ListsAllMissingPartsAtOnce) {
   std::filesystem::remove_all(folder_.path() / "helm");
   std::filesystem::remove_all(folder_.path() / "images");
   expect_error(std::string(kFull), ErrorCode::not_found,
-               {":6:", "os/appliance.qcow2 does not exist", ":11:", ":12:", ":13:", "/helm does not",
-                ":15:", "/images does not exist", ":17:"});
+               {":6:", "os/appliance.qcow2 does not exist", ":11:", ":12:", ":13:",
+                "/helm does not", ":15:", "/images does not exist", ":17:"});
 }
 
 TEST_F(Spec, RefusesPathsThatLeaveTheFolder) {
@@ -194,7 +196,8 @@ TEST_F(Spec, RefusesPathsThatLeaveTheFolder) {
 TEST_F(Spec, RefusesSymbolicLinksAnywhereInAPath) {
   std::filesystem::create_symlink("/etc/hostname", folder_.path() / "k3s/link");
   std::filesystem::create_directory_symlink(folder_.path() / "os", folder_.path() / "os-link");
-  expect_error(with("k3s/install.sh", "k3s/link"), ErrorCode::unsafe_path, {":17:", "symbolic link"});
+  expect_error(with("k3s/install.sh", "k3s/link"), ErrorCode::unsafe_path,
+               {":17:", "symbolic link"});
   expect_error(with("os/appliance.qcow2", "os-link/appliance.qcow2"), ErrorCode::unsafe_path,
                {":6:", "symbolic link"});
 }
@@ -205,12 +208,14 @@ TEST_F(Spec, WantsPlainFilesForFiles) {
 }
 
 TEST_F(Spec, RefusesEqualNames) {
-  expect_error(with("docker.io/library/redis:7.2\", source", "registry.example.com/app/server:1.4.0\", source"),
+  expect_error(with("docker.io/library/redis:7.2\", source",
+                    "registry.example.com/app/server:1.4.0\", source"),
                ErrorCode::name_collision, {":16:6:", "the entry of line 15"});
   expect_error(with("name: install.sh", "name: k3s"), ErrorCode::name_collision,
                {":17:", "the entry of line 11", "example-appliance/files/k3s"});
   // Different for people, but one repository in the registry.
-  expect_error(with("name: install.sh", "name: K3S"), ErrorCode::name_collision, {":17:", "line 11"});
+  expect_error(with("name: install.sh", "name: K3S"), ErrorCode::name_collision,
+               {":17:", "line 11"});
 }
 
 TEST_F(Spec, RefusesAnOversizedOrMissingFile) {

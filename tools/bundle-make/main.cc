@@ -129,6 +129,7 @@ void verify(const Invocation& call) {
   options.trust = call.text("trust");
   options.trust_fingerprint = call.text("trust-fingerprint");
   options.rebuild = call.has("rebuild");
+  options.jobs = call.options["jobs"].as<unsigned>();
   const auto report = bundle::verify_bundle(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
@@ -191,6 +192,7 @@ std::vector<Command> commands() {
          add("trust", "minisign public key or TUF root", string_value());
          add("trust-fingerprint", "fingerprint of a key that the bundle carries", string_value());
          add("rebuild", "also rebuild every blob and compare its digest");
+         add("jobs", "threads (default: one a core)", cxxopts::value<unsigned>()->default_value("0"));
        },
        verify},
       {"split", "DIR|VOLUME... --out DIR --volume-size N", "cut a bundle into other volumes",

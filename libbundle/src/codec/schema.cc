@@ -199,8 +199,8 @@ std::string_view wanted_type(const std::string& type) {
 std::string wrong_type_message(const Json& schema, const Json& value) {
   const Json* type = schema.find("type");
   if (type == nullptr || !type->is_string()) return "has the wrong type";
-  std::string message = fmt::format("must be {}, and is {}", wanted_type(type->as_string()),
-                                    type_name(value));
+  std::string message =
+      fmt::format("must be {}, and is {}", wanted_type(type->as_string()), type_name(value));
   if (type->as_string() == "string" && (value.is_int() || value.is_double())) {
     message += " (write it in quotes)";
   }
@@ -219,10 +219,12 @@ std::string explain(const std::string& reason, const Json* schema, const Json* v
   if (reason.find("'type' constraint") != std::string::npos) {
     return wrong_type_message(*schema, *value);
   }
-  if (const Json* allowed = schema->find("enum"); allowed && reason.find("enum") != std::string::npos) {
+  if (const Json* allowed = schema->find("enum");
+      allowed && reason.find("enum") != std::string::npos) {
     return fmt::format("{} is none of {}", quoted(*value), dump_json(*allowed));
   }
-  if (const Json* wanted = schema->find("const"); wanted && reason.find("const") != std::string::npos) {
+  if (const Json* wanted = schema->find("const");
+      wanted && reason.find("const") != std::string::npos) {
     return fmt::format("{} must be {}", quoted(*value), dump_json(*wanted));
   }
   if (const Json* description = schema->find("description");
@@ -306,8 +308,8 @@ std::vector<Violation> Schema::check(const Json& value) const {
   for (const auto& result : results) {
     if (is_repetition(result.description)) continue;
     const std::string pointer = to_pointer(result.context);
-    violations.push_back({pointer, explain(result.description, schema_at(root, pointer),
-                                           value_at(value, pointer))});
+    violations.push_back(
+        {pointer, explain(result.description, schema_at(root, pointer), value_at(value, pointer))});
   }
   if (violations.empty()) violations.push_back({"", "does not match the schema"});
   return violations;

@@ -7,7 +7,8 @@
 
 namespace bundle::codec {
 
-// The offset of the first byte that is not part of a well-formed sequence; nothing when all is well.
+// The offset of the first byte that is not part of a well-formed sequence; nothing when all is
+// well.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 
 }  // namespace bundle::codec

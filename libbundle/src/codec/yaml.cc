@@ -225,9 +225,8 @@ class YamlBuilder final : public YAML::EventHandler {
 
   void count_node(const YAML::Mark& mark) {
     if (++nodes_ > limits_.max_nodes) {
-      throw Error(ErrorCode::limit,
-                  fmt::format("{}:{}: more than {} values", document_.file_,
-                              to_position(mark).line, limits_.max_nodes));
+      throw Error(ErrorCode::limit, fmt::format("{}:{}: more than {} values", document_.file_,
+                                                to_position(mark).line, limits_.max_nodes));
     }
   }
 

@@ -49,9 +49,9 @@ Finding check_direction(const Manifest& active, const Manifest& candidate,
   const bool older = candidate.release_number < active.release_number ||
                      compare(semver(candidate), semver(active)) < 0;
   if (older && direction == GateDirection::upgrade) {
-    return refuse(fmt::format("{} is older than the active release {}", candidate.version,
-                              active.version),
-                  "To go back on purpose use the rollback command.");
+    return refuse(
+        fmt::format("{} is older than the active release {}", candidate.version, active.version),
+        "To go back on purpose use the rollback command.");
   }
   if (!older && direction == GateDirection::rollback) {
     return refuse(fmt::format("{} is not older than the active release {}", candidate.version,
@@ -67,12 +67,11 @@ Finding check_sequence(const Manifest& active, const Manifest& candidate) {
   const bool same_line = to.major == from.major && to.minor <= from.minor + 1;
   const bool next_major = to.major == from.major + 1 && to.minor == 0;
   if (same_line || next_major) return {};
-  const std::string next = to.major == from.major
-                               ? fmt::format("{}.{}", from.major, from.minor + 1)
-                               : fmt::format("{}.{} (or {}.0)", from.major, from.minor + 1,
-                                             from.major + 1);
-  return refuse(fmt::format("{} to {} skips a minor version: upgrades go one by one", active.version,
-                            candidate.version),
+  const std::string next = to.major == from.major ? fmt::format("{}.{}", from.major, from.minor + 1)
+                                                  : fmt::format("{}.{} (or {}.0)", from.major,
+                                                                from.minor + 1, from.major + 1);
+  return refuse(fmt::format("{} to {} skips a minor version: upgrades go one by one",
+                            active.version, candidate.version),
                 fmt::format("Import and activate a release {} first.", next));
 }
 
@@ -98,9 +97,9 @@ Finding check_kubernetes(const Manifest& active, const Manifest& candidate) {
   const K3sVersion from = k3s(active);
   const K3sVersion to = k3s(candidate);
   if (compare(to, from) < 0) {
-    return refuse(fmt::format("k3s would go back from {} to {}", active.k8s_version,
-                              candidate.k8s_version),
-                  "Ask the vendor for a release with this k3s version or a newer one.");
+    return refuse(
+        fmt::format("k3s would go back from {} to {}", active.k8s_version, candidate.k8s_version),
+        "Ask the vendor for a release with this k3s version or a newer one.");
   }
   const SemVer& old = from.kubernetes;
   const SemVer& target = to.kubernetes;
@@ -125,8 +124,7 @@ GateDecision may_activate(const Manifest* active, const Manifest& candidate,
     return {true, fmt::format("{} is the first release of this site", candidate.version), {}};
   }
   if (const Finding finding = check_product(*active, candidate)) return *finding;
-  if (active->version == candidate.version &&
-      active->release_number == candidate.release_number) {
+  if (active->version == candidate.version && active->release_number == candidate.release_number) {
     return {true, fmt::format("{} is the active release already", candidate.version), {}};
   }
   if (const Finding finding = check_direction(*active, candidate, direction)) return *finding;

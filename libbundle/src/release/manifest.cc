@@ -177,8 +177,9 @@ class Reader {
   }
 
   std::string read_chart_path(const std::string& text) const {
-    const std::string_view path = text.ends_with('/') ? std::string_view(text).substr(0, text.size() - 1)
-                                                      : std::string_view(text);
+    const std::string_view path = text.ends_with('/')
+                                      ? std::string_view(text).substr(0, text.size() - 1)
+                                      : std::string_view(text);
     if (!is_safe_relative_path(path)) fail("app.chartPath leaves its directory", text);
     return text;
   }

@@ -22,8 +22,8 @@ struct Referrer {
 
 // Something that clients pull from the site's registry.
 struct Artifact {
-  std::string name;        // the full reference, unique in the release: "docker.io/library/redis:7.2"
-  std::string registry;    // "docker.io"; empty for the chart and the files, which live at the site
+  std::string name;      // the full reference, unique in the release: "docker.io/library/redis:7.2"
+  std::string registry;  // "docker.io"; empty for the chart and the files, which live at the site
   std::string repository;  // "library/redis"; "<product>/charts/<name>", "<product>/files/<name>"
   std::string tag;         // "7.2"; empty when the name pins a digest only
   oci::Descriptor descriptor;  // of the manifest or index: media_type, digest, size, artifact_type

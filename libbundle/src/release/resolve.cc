@@ -124,11 +124,11 @@ class Resolver {
     const UnixTime days = spec_.expires_days.value_or(options_.default_expires_days);
     const UnixTime expires = spec_.expires.value_or(options_.created + days * kSecondsPerDay);
     if (expires <= options_.created) {
-      throw Error(ErrorCode::spec_invalid,
-                  fmt::format("{}: the release expires at {}, before it is made ({})",
-                              spec_.file.string(), format_time(expires),
-                              format_time(options_.created)),
-                  "Set a later expires, or expiresDays.");
+      throw Error(
+          ErrorCode::spec_invalid,
+          fmt::format("{}: the release expires at {}, before it is made ({})", spec_.file.string(),
+                      format_time(expires), format_time(options_.created)),
+          "Set a later expires, or expiresDays.");
     }
     return expires;
   }

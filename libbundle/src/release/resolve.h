@@ -29,8 +29,8 @@ struct BlobInput {
 };
 
 struct ResolveOptions {
-  oci::SourceOpener open_source;  // how to open ImageSpec::source
-  UnixTime created = 0;           // recorded in the manifest; build_time() for `make`
+  oci::SourceOpener open_source;             // how to open ImageSpec::source
+  UnixTime created = 0;                      // recorded in the manifest; build_time() for `make`
   std::uint32_t default_expires_days = 365;  // when the spec says nothing
 };
 

@@ -36,9 +36,10 @@ struct Findings {
     throw_list(ErrorCode::spec_invalid, invalid,
                "Correct the named lines; docs/release-spec.md describes every key.");
     throw_list(ErrorCode::name_collision, collisions, "Give each of them a name of its own.");
-    throw_list(ErrorCode::unsafe_path, unsafe,
-               "Paths start at the folder of the release file and stay in it, without '..', leading "
-               "'/' and symbolic links. Move or copy the files there.");
+    throw_list(
+        ErrorCode::unsafe_path, unsafe,
+        "Paths start at the folder of the release file and stay in it, without '..', leading "
+        "'/' and symbolic links. Move or copy the files there.");
     throw_list(ErrorCode::not_found, missing,
                "Build or copy the missing parts, or correct the paths; they start at the folder of "
                "the release file.");
@@ -88,8 +89,8 @@ class SpecReader {
     spec_.k8s_distribution = k8s.at("distribution").as_string();
     spec_.k8s_version = k8s.at("version").as_string();
     if (!K3sVersion::parse(spec_.k8s_version)) {
-      invalid("/k8s/version", fmt::format("'{}' is not a k3s version like v1.31.6+k3s1",
-                                          spec_.k8s_version));
+      invalid("/k8s/version",
+              fmt::format("'{}' is not a k3s version like v1.31.6+k3s1", spec_.k8s_version));
     }
     spec_.k8s_artifacts = read_files(k8s, "/k8s", "artifacts");
     read_app(root.at("app"));
@@ -120,7 +121,8 @@ class SpecReader {
       spec_.release_number = *derived;
     } else {
       invalid("/releaseVersion", fmt::format("no release number follows from '{}': add the key "
-                                             "releaseNumber", spec_.version));
+                                             "releaseNumber",
+                                             spec_.version));
     }
   }
 
@@ -133,7 +135,8 @@ class SpecReader {
       out.push_back(item.as_string());
       if (!VersionPattern::parse(out.back())) {
         invalid(pointer, fmt::format("'{}' is no version (1.3.2), pattern (1.3.x) or range "
-                                     "(>=1.2.4 <1.4.0)", out.back()));
+                                     "(>=1.2.4 <1.4.0)",
+                                     out.back()));
       }
     }
     return out;
@@ -288,8 +291,8 @@ void check_schema(const codec::YamlDocument& document) {
     const std::string key = tokens.empty() || violation.message.starts_with("unknown key")
                                 ? std::string()
                                 : violation.pointer.substr(1) + ": ";
-    lines.push_back(fmt::format("{}: {}{}", document.where(violation.pointer), key,
-                                violation.message));
+    lines.push_back(
+        fmt::format("{}: {}{}", document.where(violation.pointer), key, violation.message));
   }
   throw Error(ErrorCode::spec_invalid, fmt::format("{}", fmt::join(lines, "\n")),
               "Correct the named lines; docs/release-spec.md describes every key.");

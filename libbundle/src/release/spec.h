@@ -16,8 +16,8 @@ namespace bundle::release {
 
 // A plain file of the release: OS image, k3s binary, install script.
 struct FileSpec {
-  std::string name;          // how sites ask for it; unique over os, k8s and files
-  Path path;                 // folder of the spec / path as written; an existing regular file
+  std::string name;           // how sites ask for it; unique over os, k8s and files
+  Path path;                  // folder of the spec / path as written; an existing regular file
   std::uint32_t mode = 0644;  // permission bits on the site
 };
 
@@ -33,7 +33,7 @@ struct ReleaseSpec {
   Path folder() const { return file.has_parent_path() ? file.parent_path() : Path("."); }
 
   std::string product;
-  std::string version;  // SemVer 2
+  std::string version;               // SemVer 2
   std::uint64_t release_number = 0;  // as written, else default_release_number(version)
   std::vector<std::string> upgrade_from;
   std::vector<oci::Platform> platforms;  // default: linux/amd64
@@ -62,7 +62,8 @@ inline constexpr std::size_t kMaxSpecBytes = 1024 * 1024;
 // Throws Error{spec_invalid} (not YAML, schema, meaning; all findings of one kind in one message),
 // Error{name_collision} (two files or two images of one name, or files whose repositories would be
 // the same), Error{unsafe_path} (a path that leaves the spec's folder, also by a symbolic link),
-// Error{not_found} (all missing files, chart and local image sources at once), Error{limit}. Peak memory: about twenty times the file.
+// Error{not_found} (all missing files, chart and local image sources at once), Error{limit}. Peak
+// memory: about twenty times the file.
 ReleaseSpec load_spec(FileSystem& fs, const Path& release_yaml);
 // The same for a text that stands for the file `release_yaml`; its paths are looked up.
 ReleaseSpec parse_spec(FileSystem& fs, std::string_view text, const Path& release_yaml);

@@ -124,7 +124,9 @@ std::optional<K3sVersion> K3sVersion::parse(std::string_view text) {
   return K3sVersion{*std::move(version), *number};
 }
 
-std::string K3sVersion::text() const { return "v" + kubernetes.text(); }
+std::string K3sVersion::text() const {
+  return "v" + kubernetes.text();
+}
 
 int compare(const K3sVersion& a, const K3sVersion& b) {
   const int result = compare(a.kubernetes, b.kubernetes);

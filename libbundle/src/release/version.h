@@ -66,8 +66,9 @@ class VersionPattern {
 // The release number when the spec gives none. Grows with SemVer precedence:
 //   major * 10^12 + minor * 10^8 + patch * 10^4 + stage
 //   stage: 9000 final; 3000 for "rc", 3001 + N for "rc.N"; from 2000 "beta"; from 1000 "alpha"
-// (N below 999). 1.4.0 is 1000400009000. Nothing when the version does not fit: another prerelease word, build metadata, minor or patch of 10^4 and more, major of 9000 and
-// more (above 2^53, where other JSON readers lose digits).
+// (N below 999). 1.4.0 is 1000400009000. Nothing when the version does not fit: another prerelease
+// word, build metadata, minor or patch of 10^4 and more, major of 9000 and more (above 2^53, where
+// other JSON readers lose digits).
 std::optional<std::uint64_t> default_release_number(const SemVer& version);
 
 }  // namespace bundle::release

@@ -308,12 +308,11 @@ class BlockWriter {
   std::array<CodeWord, kDistanceSymbols> distance_codes_;
 };
 
-/// Turns a block into runs. `history` bytes before the block are known. Positions count from the start of the block; tables keep places: base + position.
+/// Turns a block into runs. The 32 KiB before the block are readable; `history` of them are part
+/// of the stream. Positions count from the start of the block; tables keep places: base + position.
 class Parser {
  public:
   static constexpr size_t kMaxRuns = kMaxStoredBytes / kMinMatch + 1;
-  /// Blocks are appended to the history until it would exceed this; then 32 KiB of it are kept.
-  static constexpr size_t kHistoryBytes = kMaxDistance + kMaxStoredBytes;
 
   Parse result() { return {plain_, {runs_, run_count_}, counts_, token_count_}; }
 
@@ -326,9 +325,8 @@ class Parser {
   static uint32_t hash4(uint64_t bytes) {
     return (static_cast<uint32_t>(bytes) * 2654435761u) >> (32 - kTableBits);
   }
-  template <unsigned kBits>
   static uint32_t hash5(uint64_t bytes) {
-    return static_cast<uint32_t>(((bytes << 24) * 889523592379u) >> (64 - kBits));
+    return static_cast<uint32_t>(((bytes << 24) * 889523592379u) >> (64 - kTableBits));
   }
   static uint32_t hash7(uint64_t bytes) {
     return static_cast<uint32_t>(((bytes << 8) * 58295818150454627u) >> (64 - kTableBits));
@@ -415,9 +413,8 @@ inline void move_place(uint32_t& place, uint32_t amount) {
   place = place > amount ? place - amount : 0;
 }
 
-/// Levels 1 and 2: one table by five bytes.
-template <int kLevel>
-class Level12Parser : public Parser {
+/// Level 1: one table, five bytes hashed.
+class Level1Parser : public Parser {
  public:
   void parse(std::span<const uint8_t> plain, uint32_t history, uint32_t base) {
     start(plain, history);
@@ -429,11 +426,6 @@ class Level12Parser : public Parser {
   }
 
  private:
-  static constexpr unsigned kBits = kLevel == 1 ? kTableBits : 17;
-
-  static uint32_t hash(uint64_t bytes) { return hash5<kBits>(bytes); }
-  uint32_t& slot_at(uint32_t position) { return table_[hash(load_le64(bytes_ + position))]; }
-
   void find(uint32_t base) {
     const uint32_t last_start = size_ - kMargin;
     uint32_t position = 0;
@@ -442,14 +434,14 @@ class Level12Parser : public Parser {
       const uint32_t emitted = emitted_;
       uint32_t next = 0;
       uint32_t distance = 0;
-      uint32_t slot = hash(value);
+      uint32_t slot = hash5(value);
       for (;;) {
         const uint32_t found = table_[slot];
         next = position + 2 + ((position - emitted) >> 5);
         if (next > last_start) return;
         uint64_t next_value = load_le64(bytes_ + next);
         table_[slot] = base + position;
-        slot = hash(next_value);
+        slot = hash5(next_value);
         distance = base + position - found;
         if (same_four(value, position, distance)) {
           table_[slot] = base + next;
@@ -462,34 +454,27 @@ class Level12Parser : public Parser {
         table_[slot] = base + position;
         distance = base + position - second;
         if (same_four(value, position, distance)) {
-          if constexpr (kLevel == 1) table_[slot] = base + next;
+          table_[slot] = base + next;
           break;
         }
         value >>= 8;
         position = next;
-        slot = hash(value);
+        slot = hash5(value);
       }
       for (;;) {
         const uint32_t length = emit(position, distance, 4 + long_length(position + 4, distance));
         position = emitted_;
         if (next >= position) position = next + 1;
         if (position >= last_start) {
-          if (position + length + 8 < size_) slot_at(position) = base + position;
+          if (position + length + 8 < size_) {
+            table_[hash5(load_le64(bytes_ + position))] = base + position;
+          }
           return;
         }
-        if constexpr (kLevel == 2) {
-          for (uint32_t i = position + 2 - length; i + 5 < position; i += 7) {
-            const uint64_t bytes = load_le64(bytes_ + i);
-            table_[hash(bytes)] = base + i;
-            table_[hash(bytes >> 16)] = base + i + 2;
-            table_[hash(bytes >> 32)] = base + i + 4;
-          }
-        }
         const uint64_t around = load_le64(bytes_ + position - 2);
-        table_[hash(around)] = base + position - 2;
-        if constexpr (kLevel == 2) table_[hash(around >> 8)] = base + position - 1;
+        table_[hash5(around)] = base + position - 2;
         value = around >> 16;
-        slot = hash(value);
+        slot = hash5(value);
         distance = base + position - table_[slot];
         table_[slot] = base + position;
         if (distance > kMaxDistance || first_four(position, distance) != first_four(position)) {
@@ -501,206 +486,7 @@ class Level12Parser : public Parser {
     }
   }
 
-  uint32_t table_[size_t{1} << kBits] = {};
-};
-
-/// Two places in one word, so that a push is one load and one store.
-class Pair {
- public:
-  uint32_t newer() const { return static_cast<uint32_t>(places_); }
-  uint32_t older() const { return static_cast<uint32_t>(places_ >> 32); }
-  void push(uint32_t place) { places_ = places_ << 32 | place; }
-  void move(uint32_t amount) {
-    uint32_t places[] = {newer(), older()};
-    for (uint32_t& place : places) move_place(place, amount);
-    places_ = uint64_t{places[1]} << 32 | places[0];
-  }
-
- private:
-  uint64_t places_ = 0;
-};
-
-/// Level 3: one table by five bytes, with two places each.
-class Level3Parser : public Parser {
- public:
-  void parse(std::span<const uint8_t> plain, uint32_t history, uint32_t base) {
-    start(plain, history);
-    find(base);
-    emit_rest();
-  }
-  void move_places(uint32_t amount) {
-    for (Pair& pair : table_) pair.move(amount);
-  }
-
- private:
-  static constexpr unsigned kBits = 16;
-  static constexpr uint32_t kReach = kMaxDistance - 4;
-
-  Pair& pair_of(uint64_t bytes) { return table_[hash5<kBits>(bytes)]; }
-  Pair& pair_at(const uint8_t* at) { return pair_of(load_le64(at)); }
-  bool same(uint64_t value, uint32_t position, uint32_t distance) const {
-    return first_four(position, distance) == static_cast<uint32_t>(value);
-  }
-
-  void find(uint32_t base) {
-    const uint32_t last_start = size_ - kMargin;
-    uint32_t position = 0;
-    uint64_t value = load_le64(bytes_);
-    for (;;) {
-      const uint32_t emitted = emitted_;
-      uint32_t next = position;
-      uint32_t distance = 0;
-      for (;;) {
-        position = next;
-        next = position + 1 + ((position - emitted) >> 7);
-        if (next > last_start) return;
-        Pair& slot = pair_of(value);
-        const uint32_t newer = base + position - slot.newer();
-        const uint32_t older = base + position - slot.older();
-        slot.push(base + position);
-        if (newer <= kReach) {
-          if (same(value, position, newer)) {
-            distance = newer;
-            if (older <= kReach && same(value, position, older) &&
-                long_length(position + 4, older) > long_length(position + 4, newer)) {
-              distance = older;
-            }
-            break;
-          }
-          if (older < kReach && same(value, position, older)) {
-            distance = older;
-            break;
-          }
-        }
-        value = load_le64(bytes_ + next);
-      }
-      for (;;) {
-        const uint32_t length = emit(position, distance, 4 + long_length(position + 4, distance));
-        position = emitted_;
-        if (next >= position) position = next + 1;
-        if (position >= last_start) {
-          // The original enters the end of the copied bytes here.
-          if (emitted_ + history_ > distance && emitted_ + 8 < size_ + distance) {
-            pair_at(bytes_ + emitted_ - distance).push(base + emitted_ - distance);
-          }
-          return;
-        }
-        for (uint32_t i = position + 2 - length; i + 5 < position; i += 6) {
-          pair_at(bytes_ + i).push(base + i);
-        }
-        const uint64_t around = load_le64(bytes_ + position - 2);
-        pair_of(around).push(base + position - 2);
-        pair_of(around >> 8).push(base + position - 1);
-        value = around >> 16;
-        Pair& slot = pair_of(value);
-        const uint32_t newer = base + position - slot.newer();
-        const uint32_t older = base + position - slot.older();
-        slot.push(base + position);
-        if (newer < kReach) {
-          if (same(value, position, newer)) {
-            distance = newer;
-            continue;
-          }
-          if (older < kReach && same(value, position, older)) {
-            distance = older;
-            continue;
-          }
-        }
-        value = around >> 24;
-        ++position;
-        break;
-      }
-    }
-  }
-
-  Pair table_[size_t{1} << kBits];
-};
-
-/// Level 4: tables by four and by seven bytes.
-/// Version 1.18 measures one of two rival matches at a wrong address: at the distance counted from
-/// the start of its history buffer (kWrongAddress; the history is then all of that buffer).
-template <bool kWrongAddress>
-class Level4Parser : public Parser {
- public:
-  static constexpr size_t kHistoryBytes = kWrongAddress ? 5 * kMaxStoredBytes
-                                                        : Parser::kHistoryBytes;
-
-  void parse(std::span<const uint8_t> plain, uint32_t history, uint32_t base) {
-    start(plain, history);
-    find(base);
-    emit_rest();
-  }
-  void move_places(uint32_t amount) {
-    for (uint32_t& place : short_) move_place(place, amount);
-    for (uint32_t& place : long_) move_place(place, amount);
-  }
-
- private:
-  void insert_both(uint64_t value, uint32_t place) {
-    short_[hash4(value)] = place;
-    long_[hash7(value)] = place;
-  }
-  uint32_t rival_length(uint32_t position, uint32_t distance) const {
-    if constexpr (kWrongAddress) {
-      return match_length(bytes_ + position, bytes_ - history_ + distance + 4, size_ - position);
-    } else {
-      return long_length(position, distance);
-    }
-  }
-
-  void find(uint32_t base) {
-    const uint32_t last_start = size_ - kMargin;
-    uint32_t position = 0;
-    uint64_t value = load_le64(bytes_);
-    for (;;) {
-      const uint32_t emitted = emitted_;
-      uint32_t next = position;
-      uint32_t distance = 0;
-      for (;;) {
-        position = next;
-        next = position + 1 + ((position - emitted) >> 6);
-        if (next > last_start) return;
-        const uint32_t place = base + position;
-        uint32_t& short_slot = short_[hash4(value)];
-        uint32_t& long_slot = long_[hash7(value)];
-        const uint32_t near_by_four = place - short_slot;
-        distance = place - long_slot;
-        short_slot = place;
-        long_slot = place;
-        const uint64_t next_value = load_le64(bytes_ + next);
-        if (same_four(value, position, distance)) break;
-        distance = near_by_four;
-        if (same_four(value, position, distance)) {
-          const uint32_t rival = base + next - long_[hash7(next_value)];
-          if (same_four(next_value, next, rival) &&
-              rival_length(next + 4, rival) > long_length(position + 4, distance)) {
-            position = next;
-            distance = rival;
-          }
-          break;
-        }
-        value = next_value;
-      }
-      emit(position, distance, 4 + long_length(position + 4, distance));
-      position = emitted_;
-      if (next >= position) position = next + 1;
-      if (position >= last_start) {
-        if (position + 8 < size_) insert_both(load_le64(bytes_ + position), base + position);
-        return;
-      }
-      for (uint32_t i = next; i + 1 < position; i += 3) {
-        const uint64_t bytes = load_le64(bytes_ + i);
-        long_[hash7(bytes)] = base + i;
-        insert_both(bytes >> 8, base + i + 1);
-      }
-      const uint64_t around = load_le64(bytes_ + position - 1);
-      insert_both(around, base + position - 1);
-      value = around >> 8;
-    }
-  }
-
-  uint32_t short_[kTableSize] = {};
-  uint32_t long_[kTableSize] = {};
+  uint32_t table_[kTableSize] = {};
 };
 
 /// Levels 5 and 6: a table by four bytes, and one by seven bytes with two places each.
@@ -712,6 +498,22 @@ class TwoTableParser : public Parser {
   }
 
  protected:
+  /// Two places in one word, so that a push is one load and one store.
+  class Pair {
+   public:
+    uint32_t newer() const { return static_cast<uint32_t>(places_); }
+    uint32_t older() const { return static_cast<uint32_t>(places_ >> 32); }
+    void push(uint32_t place) { places_ = places_ << 32 | place; }
+    void move(uint32_t amount) {
+      uint32_t places[] = {newer(), older()};
+      for (uint32_t& place : places) move_place(place, amount);
+      places_ = uint64_t{places[1]} << 32 | places[0];
+    }
+
+   private:
+    uint64_t places_ = 0;
+  };
+
   void insert_both(uint64_t value, uint32_t place) {
     short_[hash4(value)] = place;
     long_[hash7(value)].push(place);
@@ -924,6 +726,7 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
   }
   void reset(std::span<const uint8_t> dictionary) override {
     forget();
+    size_ = 0;
     learn(dictionary);
   }
 
@@ -935,63 +738,55 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
   static constexpr uint32_t kFirstBase = 2 * kMaxDistance;
   static constexpr uint32_t kRebaseAt = 1u << 30;
 
-  uint8_t* block() { return buffer_ + kBefore + history_; }
+  uint8_t* block() { return buffer_ + kBefore + kMaxDistance; }
 
   void encode(bool last) {
     if (size_ == 0) return;
+    const std::span<const uint8_t> plain(block(), size_);
     if (size_ < kTinyBlock) {  // only when flushing
-      const std::span<const uint8_t> plain(block(), size_);
       if (size_ <= kStoredBlock) {
         blocks_.write_stored(plain);
       } else {
         blocks_.write_literals(plain, true);
       }
       forget();
-      return;
-    }
-    make_room();
-    parse();
-    const std::span<const uint8_t> plain(block(), size_);
-    const Parse parsed = parser_.result();
-    if (parsed.token_count == 0) {
-      blocks_.write_stored(plain);
-    } else if (parsed.token_count > size_ - (size_ >> 4)) {
-      blocks_.write_literals(plain, last);
     } else {
-      blocks_.write_dynamic(parsed, last);
+      parse(plain);
+      const Parse parsed = parser_.result();
+      if (parsed.token_count == 0) {
+        blocks_.write_stored(plain);
+      } else if (parsed.token_count > size_ - (size_ >> 4)) {
+        blocks_.write_literals(plain, last);
+      } else {
+        blocks_.write_dynamic(parsed, last);
+      }
+      keep(plain);
     }
-    keep();
+    size_ = 0;
   }
-  void parse() {
+  void parse(std::span<const uint8_t> plain) {
     if (base_ >= kRebaseAt) {
       parser_.move_places(base_ - kFirstBase);
       base_ = kFirstBase;
     }
-    parser_.parse({block(), size_}, history_, base_);
-  }
-  void make_room() {
-    if (history_ + size_ <= BlockParser::kHistoryBytes) return;
-    uint8_t* const kept = block() - kMaxDistance;
-    std::memmove(buffer_ + kBefore, kept, kMaxDistance + size_);
-    history_ = kMaxDistance;
+    parser_.parse(plain, history_, base_);
   }
   void learn(std::span<const uint8_t> dictionary) {
     if (dictionary.empty()) return;
     dictionary = dictionary.last(std::min<size_t>(dictionary.size(), kMaxDistance));
-    size_ = dictionary.size();
-    std::memcpy(block(), dictionary.data(), size_);
-    if (size_ >= kShortestParsed) parse();
-    keep();
+    std::memcpy(block(), dictionary.data(), dictionary.size());
+    const std::span<const uint8_t> plain(block(), dictionary.size());
+    if (plain.size() >= kShortestParsed) parse(plain);
+    keep(plain);
   }
-  /// The block becomes history of the next one.
-  void keep() {
-    history_ += static_cast<uint32_t>(size_);
-    base_ += static_cast<uint32_t>(size_);
-    size_ = 0;
+  /// The block becomes the history of the next one.
+  void keep(std::span<const uint8_t> plain) {
+    std::memmove(buffer_ + kBefore, buffer_ + kBefore + plain.size(), kMaxDistance);
+    history_ = static_cast<uint32_t>(std::min<size_t>(history_ + plain.size(), kMaxDistance));
+    base_ += static_cast<uint32_t>(plain.size());
   }
   void forget() {
     history_ = 0;
-    size_ = 0;
     base_ += kMaxDistance;
   }
 
@@ -1000,22 +795,16 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
   uint32_t history_ = 0;
   size_t size_ = 0;
   BlockParser parser_;
-  uint8_t buffer_[kBefore + BlockParser::kHistoryBytes + kMaxStoredBytes + 16] = {};
+  uint8_t buffer_[kBefore + kMaxDistance + kMaxStoredBytes + 16] = {};
 };
 
 std::unique_ptr<KlauspostDeflate::Encoder> make_encoder(int level, ByteSink sink,
                                                         std::span<const uint8_t> dictionary) {
-  const auto make = [&]<class BlockParser>() -> std::unique_ptr<KlauspostDeflate::Encoder> {
-    return std::make_unique<FastEncoder<BlockParser>>(std::move(sink), dictionary);
-  };
+  if (level == -1) level = 5;
   switch (level) {
-    case 1: return make.template operator()<Level12Parser<1>>();
-    case 2: return make.template operator()<Level12Parser<2>>();
-    case 3: return make.template operator()<Level3Parser>();
-    case 4: return make.template operator()<Level4Parser<true>>();
-    case -1:
-    case 5: return make.template operator()<Level56Parser<5>>();
-    case 6: return make.template operator()<Level56Parser<6>>();
+    case 1: return std::make_unique<FastEncoder<Level1Parser>>(std::move(sink), dictionary);
+    case 5: return std::make_unique<FastEncoder<Level56Parser<5>>>(std::move(sink), dictionary);
+    case 6: return std::make_unique<FastEncoder<Level56Parser<6>>>(std::move(sink), dictionary);
     default: assert(false); return nullptr;
   }
 }
@@ -1029,7 +818,7 @@ KlauspostDeflate::KlauspostDeflate(KlauspostDeflate&&) noexcept = default;
 KlauspostDeflate& KlauspostDeflate::operator=(KlauspostDeflate&&) noexcept = default;
 
 bool KlauspostDeflate::is_valid_level(int level) {
-  return level == -1 || (level >= 1 && level <= 6);
+  return level == -1 || level == 1 || level == 5 || level == 6;
 }
 
 void KlauspostDeflate::write(std::span<const uint8_t> plain) { encoder_->write(plain); }

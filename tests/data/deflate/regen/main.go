@@ -55,7 +55,7 @@ var families = []family{
 	},
 	{
 		name:   "klauspost118",
-		levels: []int{1, 2, 3, 4, 5, 6},
+		levels: []int{1, 5, 6},
 		open: func(w io.Writer, level int, _ uint64) encoder {
 			e, err := klauspost.NewWriter(w, level)
 			check(err)
@@ -64,7 +64,7 @@ var families = []family{
 	},
 	{
 		name:   "pgzip118",
-		levels: []int{1, 2, 3, 4, 5, 6},
+		levels: []int{1, 5, 6},
 		open: func(w io.Writer, level int, id uint64) encoder {
 			e, err := pgzip.NewWriterLevel(w, level)
 			check(err)

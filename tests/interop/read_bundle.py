@@ -1,0 +1,679 @@
+#!/usr/bin/python3
+"""A second reader of the bundle format, written from docs/bundle-format.md alone.
+
+It shares no line with libbundle: where it and the C++ disagree, the text is wrong or one of them is.
+Needs Python 3.9 and the Debian package python3-zstandard. It trusts nobody unless --verify-key is given.
+
+    read_bundle.py DIR|VOLUME...            check headers, lists, documents and index; list the blobs
+    read_bundle.py DIR --check              also check every leaf and rebuild every blob
+    read_bundle.py DIR --verify-key K.pub   also check the signatures of a minisign key
+
+Exit code: 0 good, 1 damaged or wrong, 2 wrong command line, 3 something could not be checked here
+(no signature program, or a deflate encoder that Python does not have).
+"""
+
+import argparse
+import base64
+import bisect
+import collections
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+import zstandard
+
+# Section 6 of the text.
+MAX_VOLUMES = 4096
+MAX_HEAD_BYTES = 134217728
+MAX_TAIL_BYTES = 4194304
+MAX_LIST_FILES = 1024
+MAX_DOCUMENT_BYTES = 16777216
+MAX_INDEX_BYTES = 67108864
+MAX_BLOB_LIST_BYTES = 67108864
+MAX_GROUP_PLAIN = 67108864
+MAX_GROUP_PACKED = 68157440
+MAX_WINDOW_LOG = 27
+MAX_RECIPE_BYTES = 16777216
+MAX_LITERAL = 65536
+MAX_ENCODER_PARAMS = 64
+MAX_BLOB_BYTES = 17592186044416
+
+LEAF_SIZE = 1 << 20
+MAX_STREAMS = 12
+HEADER_SIZE = 512
+DATA_ALIGN = 4096
+HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
+KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go"}
+GROUP_CACHE_BYTES = 192 << 20  # decoded groups that are kept; a choice of this reader
+COPY_STEP = 1 << 20
+
+
+class BadBundle(Exception):
+    """The bundle breaks the format or a digest."""
+
+
+class CannotCheck(Exception):
+    """This reader lacks something that is needed to go on; the bundle may be good."""
+
+
+def need(condition, message):
+    if not condition:
+        raise BadBundle(message)
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def digest_text(data):
+    return "sha256:" + sha256(data).hex()
+
+
+# ---- volumes (section 3) ----------------------------------------------------------------------
+
+
+def parse_file_list(data, where):
+    """Section 3.2: {name: bytes}, names checked."""
+    need(len(data) >= 4, f"{where}: file list too short")
+    (count,) = struct.unpack_from("<I", data, 0)
+    need(count <= MAX_LIST_FILES, f"{where}: {count} files in one list")
+    position, files, previous = 4, {}, b""
+    for _ in range(count):
+        need(position + 2 <= len(data), f"{where}: file list ends early")
+        (length,) = struct.unpack_from("<H", data, position)
+        position += 2
+        need(1 <= length <= 128 and position + length + 8 <= len(data), f"{where}: bad name length")
+        name = data[position : position + length]
+        need(re.fullmatch(rb"[A-Za-z0-9._-]+", name), f"{where}: bad name {name!r}")
+        need(name > previous, f"{where}: names not sorted at {name!r}")
+        position += length
+        (size,) = struct.unpack_from("<Q", data, position)
+        position += 8
+        need(size <= len(data) - position, f"{where}: {name!r} is longer than the list")
+        files[name.decode()] = data[position : position + size]
+        position += size
+        previous = name
+    need(position == len(data), f"{where}: bytes after the last file of a list")
+    return files
+
+
+class Volume:
+    """One *.bundle file: header and both lists checked, leaves not yet."""
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.file = open(self.path, "rb")
+        header = self.file.read(HEADER_SIZE)
+        need(len(header) == HEADER_SIZE, f"{self.path}: shorter than a volume header")
+        need(header[:8] == b"BNDLVOL1", f"{self.path}: no magic")
+        need(sha256(header[:480]) == header[480:512], f"{self.path}: header digest")
+        version, header_size = struct.unpack_from("<II", header, 8)
+        need(version == 1, f"{self.path}: format version {version}")
+        need(header_size == HEADER_SIZE, f"{self.path}: header size {header_size}")
+        self.bundle_id = header[16:32]
+        self.number, self.count, self.head_size = struct.unpack_from("<IIQ", header, 32)
+        head_digest = header[48:80]
+        self.data_offset, self.data_size, range_count, zero = struct.unpack_from("<QQII", header, 80)
+        need(1 <= self.number <= self.count <= MAX_VOLUMES, f"{self.path}: volume number or count")
+        need(self.head_size <= MAX_HEAD_BYTES, f"{self.path}: head of {self.head_size} bytes")
+        after_head = HEADER_SIZE + self.head_size
+        need(self.data_offset == -(-after_head // DATA_ALIGN) * DATA_ALIGN, f"{self.path}: data_offset")
+        need(1 <= range_count <= 4 and zero == 0, f"{self.path}: number of leaf ranges")
+        numbers = struct.unpack_from("<8I", header, 104)
+        pairs = list(zip(numbers[0::2], numbers[1::2]))
+        self.ranges, self.unused = pairs[:range_count], pairs[range_count:]
+        need(all(pair == (0, 0) for pair in self.unused), f"{self.path}: unused ranges not zero")
+        need(not any(header[136:480]), f"{self.path}: reserved header bytes not zero")
+        end = 0
+        for first, count in self.ranges:
+            need(count > 0 and first >= end, f"{self.path}: leaf ranges empty or out of order")
+            end = first + count
+        self.head = self.file.read(self.head_size)
+        need(sha256(self.head) == head_digest, f"{self.path}: head digest")
+        padding = self.file.read(self.data_offset - after_head)
+        need(len(padding) == self.data_offset - after_head and not any(padding), f"{self.path}: padding")
+        self.tail = self.read_tail()
+
+    def read_tail(self):
+        self.file.seek(0, os.SEEK_END)
+        size = self.file.tell() - (self.data_offset + self.data_size)
+        need(size >= 48, f"{self.path}: truncated (tail is missing)")
+        need(size - 48 <= MAX_TAIL_BYTES, f"{self.path}: tail of {size} bytes")
+        self.file.seek(self.data_offset + self.data_size)
+        tail = self.file.read(size)
+        need(tail[:8] == b"BNDLSIG1", f"{self.path}: tail magic")
+        (list_size,) = struct.unpack_from("<Q", tail, 8)
+        need(list_size == size - 48, f"{self.path}: tail size")
+        need(sha256(tail[48:]) == tail[16:48], f"{self.path}: tail digest")
+        return parse_file_list(tail[48:], f"{self.path} (tail)")
+
+    def read(self, offset, size):
+        self.file.seek(offset)
+        data = self.file.read(size)
+        need(len(data) == size, f"{self.path}: ends inside the data")
+        return data
+
+
+# ---- index (section 4) ------------------------------------------------------------------------
+
+Group = collections.namedtuple("Group", "stream window_log plain packed prefix leaf leaves plain_offset")
+Blob = collections.namedtuple("Blob", "digest recipe_offset recipe_size size")
+
+
+class Index:
+    def __init__(self, data, sizes):
+        """`sizes`: {digest text: size} of blobs.list."""
+        need(64 <= len(data) <= MAX_INDEX_BYTES, "index: size")
+        need(data[:8] == b"BNDLIDX1", "index: no magic")
+        version, leaf_size, features, groups, leaves, blobs, self.pack_size = struct.unpack_from("<6IQ", data, 8)
+        need(version == 1 and leaf_size == LEAF_SIZE, "index: version or leaf size")
+        need(not any(data[40:64]), "index: reserved header bytes not zero")
+        need(len(data) == 64 + 4 * features + 24 * groups + 32 * leaves + 48 * blobs, "index: size does not fit its counts")
+        position = 64
+        self.features = list(struct.unpack_from(f"<{features}I", data, position))
+        need(self.features == sorted(set(self.features)), "index: features not ascending")
+        for feature in self.features:
+            if feature not in KNOWN_FEATURES:
+                raise CannotCheck(f"index: needs feature {feature}, which this reader does not know")
+        position += 4 * features
+        self.read_groups(data, position, groups, leaves)
+        position += 24 * groups
+        self.leaf_hashes = [data[position + 32 * i : position + 32 * i + 32] for i in range(leaves)]
+        position += 32 * leaves
+        self.read_blobs(data, position, blobs, sizes)
+
+    def read_groups(self, data, position, count, leaf_count):
+        self.groups = []
+        self.streams = [[] for _ in range(MAX_STREAMS)]  # numbers of a stream's groups
+        self.stream_size = [0] * MAX_STREAMS
+        leaf = packed_total = 0
+        for number in range(count):
+            entry = struct.unpack_from("<BBHIIIQ", data, position + 24 * number)
+            stream, window_log, zero, plain, packed, prefix, zero_end = entry
+            where = f"index: group {number}"
+            need(stream < MAX_STREAMS and window_log <= MAX_WINDOW_LOG, f"{where}: stream or window")
+            need(zero == 0 and zero_end == 0, f"{where}: reserved bytes not zero")
+            need(1 <= plain <= MAX_GROUP_PLAIN and 1 <= packed <= MAX_GROUP_PACKED, f"{where}: sizes")
+            need(prefix <= number, f"{where}: prefix is not an earlier group")
+            need(prefix == 0 or 3 in self.features, f"{where}: prefix without feature 3")
+            leaves = -(-packed // LEAF_SIZE)
+            self.streams[stream].append(number)
+            self.groups.append(Group(stream, window_log, plain, packed, prefix, leaf, leaves, self.stream_size[stream]))
+            self.stream_size[stream] += plain
+            leaf += leaves
+            packed_total += packed
+        need(leaf == leaf_count, f"index: {leaf_count} leaves, but the groups have {leaf}")
+        need(packed_total == self.pack_size, "index: size of the pack stream")
+        self.leaf_sizes = []
+        for group in self.groups:
+            full, rest = divmod(group.packed, LEAF_SIZE)
+            self.leaf_sizes += [LEAF_SIZE] * full + ([rest] if rest else [])
+
+    def read_blobs(self, data, position, count, sizes):
+        self.blobs, seen = [], set()
+        for number in range(count):
+            digest, offset, size, zero = struct.unpack_from("<32sQII", data, position + 48 * number)
+            where = f"index: blob {number}"
+            text = "sha256:" + digest.hex()
+            need(text in sizes, f"{where}: {text} is not in blobs.list")
+            need(text not in seen, f"{where}: {text} twice")
+            need(zero == 0 and 1 <= size <= MAX_RECIPE_BYTES, f"{where}: recipe size")
+            need(offset + size <= self.stream_size[0], f"{where}: recipe outside of stream 0")
+            seen.add(text)
+            self.blobs.append(Blob(text, offset, size, sizes[text]))
+        need(2 in self.features or len(seen) == len(sizes), "index: lacks blobs of blobs.list")
+
+
+# ---- recipes (section 5) ----------------------------------------------------------------------
+
+Run = collections.namedtuple("Run", "source length offset base_blob")
+Segment = collections.namedtuple("Segment", "kind data family params runs")
+
+
+class RecipeReader:
+    def __init__(self, data, features):
+        self.data, self.position, self.features = data, 0, features
+        self.ends = [0] * MAX_STREAMS  # where the previous run of each stream ended
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            need(self.position < len(self.data), "recipe: ends inside a number")
+            byte = self.data[self.position]
+            self.position += 1
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                need(value < 1 << 64, "recipe: number above 64 bits")
+                need(byte != 0 or shift == 0, "recipe: number not in its shortest form")
+                return value
+            shift += 7
+            need(shift < 70, "recipe: number too long")
+
+    def zigzag(self):
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def take(self, size):
+        need(size <= len(self.data) - self.position, "recipe: ends inside bytes")
+        self.position += size
+        return self.data[self.position - size : self.position]
+
+    def run(self):
+        length, source = divmod(self.varint(), 16)
+        need(length >= 1, "recipe: empty run")
+        if 1 <= source < MAX_STREAMS:
+            offset = self.ends[source] + self.zigzag()
+            need(offset >= 0, "recipe: run before its stream")
+            self.ends[source] = offset + length
+            return Run(source, length, offset, None)
+        if source == 12:
+            return Run(source, length, 0, None)
+        need(source == 13 and 2 in self.features, f"recipe: run source {source}")
+        blob = self.varint()
+        return Run(source, length, self.varint(), blob)
+
+    def runs(self):
+        count = self.varint()
+        need(count <= len(self.data), "recipe: more runs than bytes")
+        return [self.run() for _ in range(count)]
+
+    def segments(self):
+        """All segments. Lists are small: a recipe has at most 16 MiB."""
+        result = []
+        while self.position < len(self.data):
+            kind = self.varint()
+            if kind == 0:
+                size = self.varint()
+                need(1 <= size <= MAX_LITERAL, "recipe: literal size")
+                result.append(Segment("literal", self.take(size), None, None, None))
+            elif kind == 1:
+                result.append(Segment("plain", None, None, None, self.runs()))
+            elif kind == 2:
+                family = self.varint()
+                size = self.varint()
+                need(size <= MAX_ENCODER_PARAMS, "recipe: encoder parameters too long")
+                result.append(Segment("deflate", None, family, self.take(size), self.runs()))
+            else:
+                raise BadBundle(f"recipe: segment kind {kind}")
+        return result
+
+
+def make_encoder(family, params, features):
+    """Section 5.1: an object with compress() and flush()."""
+    if family == 1:
+        need(1 in features, "recipe: encoder family 1 without feature 1")
+        need(len(params) == 3, "recipe: parameters of encoder family 1")
+        level, mem_level, strategy = params
+        need(1 <= level <= 9 and 1 <= mem_level <= 9 and strategy <= 4, "recipe: parameters of encoder family 1")
+        return zlib.compressobj(level, zlib.DEFLATED, -15, mem_level, strategy)
+    if family == 2:
+        need(4 in features, "recipe: encoder family 2 without feature 4")
+        need(len(params) == 1 and 1 <= params[0] <= 9, "recipe: parameters of encoder family 2")
+        raise CannotCheck("Go's compress/flate encoder does not exist in Python")
+    raise BadBundle(f"recipe: encoder family {family}")
+
+
+# ---- the whole bundle -------------------------------------------------------------------------
+
+
+def canonical_document(data, name):
+    """Section 2. Parses and compares with the canonical form."""
+    need(len(data) <= MAX_DOCUMENT_BYTES, f"{name}: too large")
+    try:
+        document = json.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BadBundle(f"{name}: {error}") from error
+    need(canonical_json(document, name) == data, f"{name}: not canonical JSON")
+    return document
+
+
+def canonical_json(value, name):
+    if isinstance(value, dict):
+        items = sorted((key.encode(), item) for key, item in value.items())
+        members = [canonical_json(key.decode(), name) + b":" + canonical_json(item, name) for key, item in items]
+        return b"{" + b",".join(members) + b"}"
+    if isinstance(value, list):
+        return b"[" + b",".join(canonical_json(item, name) for item in value) + b"]"
+    if isinstance(value, str):
+        return b'"' + value.encode().replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+    if value is True or value is False or value is None:
+        return {True: b"true", False: b"false", None: b"null"}[value]
+    need(isinstance(value, int), f"{name}: a number that is not whole")
+    return str(value).encode()
+
+
+def parse_blob_list(data):
+    need(len(data) <= MAX_BLOB_LIST_BYTES, "blobs.list: too large")
+    sizes, previous = {}, b""
+    for line in data.splitlines(keepends=True):
+        match = re.fullmatch(rb"(sha256:[0-9a-f]{64}) (0|[1-9][0-9]*)\n", line)
+        need(match, f"blobs.list: bad line {line[:100]!r}")
+        need(line > previous, "blobs.list: not sorted")
+        previous = line
+        digest, size = match[1].decode(), int(match[2])
+        need(size <= MAX_BLOB_BYTES and digest not in sizes, f"blobs.list: {digest}")
+        sizes[digest] = size
+    return sizes
+
+
+class Bundle:
+    def __init__(self, sources):
+        self.volumes = [Volume(path) for path in find_volumes(sources)]
+        need(self.volumes, "no *.bundle file found")
+        first = self.volumes[0]
+        numbers = set()
+        for volume in self.volumes:
+            need(volume.bundle_id == first.bundle_id and volume.count == first.count, f"{volume.path}: another bundle")
+            need(volume.head == first.head, f"{volume.path}: another head")
+            need(volume.number not in numbers, f"{volume.path}: volume {volume.number} twice")
+            numbers.add(volume.number)
+        self.missing_volumes = sorted(set(range(1, first.count + 1)) - numbers)
+        self.files = parse_file_list(first.head, f"{first.path} (head)")
+        need(sorted(self.files) == HEAD_NAMES, f"{first.path}: head has {sorted(self.files)}")
+        self.signatures = {}
+        for volume in self.volumes:
+            self.signatures.update({n: d for n, d in volume.tail.items() if n.endswith(".minisig")})
+        self.check_loose_files(sources)
+        self.group_cache = collections.OrderedDict()
+        self.group_cache_bytes = 0
+        self.leaf_place = None
+
+    def check_loose_files(self, sources):
+        for folder in {path if path.is_dir() else path.parent for path in map(pathlib.Path, sources)}:
+            for path in sorted(folder.iterdir()):
+                inside = self.files.get(path.name) or self.signatures.get(path.name)
+                if path.name != "index" and inside is not None:
+                    need(path.read_bytes() == inside, f"{path}: differs from the copy in the volumes")
+                elif re.fullmatch(r"(statement|carrier)\.[0-9A-F]{16}\.minisig", path.name):
+                    self.signatures[path.name] = path.read_bytes()
+
+    def read_documents(self):
+        """Digests outside in, then the index. Call after the signatures are checked."""
+        files = self.files
+        self.statement = canonical_document(files["statement.json"], "statement.json")
+        self.carrier = canonical_document(files["carrier.json"], "carrier.json")
+        statement, carrier = self.statement, self.carrier
+        need(sha256(files["carrier.json"])[:16] == self.volumes[0].bundle_id, "bundle id")
+        need(statement["_type"] == "release" and statement["spec_version"] == "1.0", "statement.json: type")
+        need(carrier["_type"] == "carrier" and carrier["spec_version"] == "1.0", "carrier.json: type")
+        need(carrier["kind"] == "bundle", "carrier.json: kind")
+        need(carrier["statement_digest"] == digest_text(files["statement.json"]), "carrier.json: statement_digest")
+        need(statement["manifest"] == described(files["manifest.json"]), "manifest.json: digest or size")
+        need(statement["blob_list"] == described(files["blobs.list"]), "blobs.list: digest or size")
+        described_index = dict(carrier["index"])
+        leaf_count = described_index.pop("leaf_count")
+        need(described_index == described(files["index"]), "index: digest or size")
+        self.sizes = parse_blob_list(files["blobs.list"])
+        need(statement["blob_count"] == len(self.sizes), "statement.json: number of blobs")
+        need(statement["blob_bytes"] == sum(self.sizes.values()), "statement.json: bytes of blobs")
+        self.index = Index(files["index"], self.sizes)
+        need(leaf_count == len(self.index.leaf_hashes), "carrier.json: number of leaves")
+        need(carrier["pack_size"] == self.index.pack_size, "carrier.json: size of the pack stream")
+        self.place_leaves()
+
+    def place_leaves(self):
+        """leaf number -> [(volume, offset)]"""
+        sizes = self.index.leaf_sizes
+        self.leaf_place = [[] for _ in sizes]
+        for volume in self.volumes:
+            offset = volume.data_offset
+            for first, count in volume.ranges:
+                need(first + count <= len(sizes), f"{volume.path}: leaf range outside of the index")
+                for leaf in range(first, first + count):
+                    self.leaf_place[leaf].append((volume, offset))
+                    offset += sizes[leaf]
+            need(offset == volume.data_offset + volume.data_size, f"{volume.path}: data_size does not fit its ranges")
+        if not self.missing_volumes:
+            need(all(self.leaf_place), "the volumes do not hold every leaf")
+
+    def read_leaf(self, leaf, volume, offset):
+        data = volume.read(offset, self.index.leaf_sizes[leaf])
+        need(
+            sha256(b"\0" + data) == self.index.leaf_hashes[leaf],
+            f"{volume.path}: leaf {leaf} at offset {offset} is damaged",
+        )
+        return data
+
+    def check_leaves(self):
+        """Every copy of every leaf that is there."""
+        for leaf, places in enumerate(self.leaf_place):
+            for volume, offset in places:
+                self.read_leaf(leaf, volume, offset)
+
+    def group(self, number):
+        """The plain bytes of a group, leaves checked before the decoder sees them."""
+        if number in self.group_cache:
+            self.group_cache.move_to_end(number)
+            return self.group_cache[number]
+        group = self.index.groups[number]
+        packed = bytearray()
+        for leaf in range(group.leaf, group.leaf + group.leaves):
+            if not self.leaf_place[leaf]:
+                raise CannotCheck(f"leaf {leaf} is in a volume that is missing")
+            packed += self.read_leaf(leaf, *self.leaf_place[leaf][0])
+        plain = decode_frame(bytes(packed), group, number, self.group(group.prefix - 1) if group.prefix else None)
+        self.group_cache[number] = plain
+        self.group_cache_bytes += len(plain)
+        while self.group_cache_bytes > GROUP_CACHE_BYTES and len(self.group_cache) > 1:
+            self.group_cache_bytes -= len(self.group_cache.popitem(last=False)[1])
+        return plain
+
+    def stream_bytes(self, stream, offset, length):
+        """Pieces of a stream."""
+        need(offset + length <= self.index.stream_size[stream], f"run outside of stream {stream}")
+        numbers = self.index.streams[stream]
+        starts = [self.index.groups[number].plain_offset for number in numbers]
+        at = bisect.bisect_right(starts, offset) - 1
+        while length:
+            within = offset - starts[at]
+            piece = self.group(numbers[at])[within : within + length]
+            yield piece
+            offset += len(piece)
+            length -= len(piece)
+            at += 1
+
+    def run_bytes(self, run):
+        if run.source == 12:
+            for start in range(0, run.length, COPY_STEP):
+                yield bytes(min(COPY_STEP, run.length - start))
+        elif run.source == 13:
+            raise CannotCheck("runs from base blobs need the base, which this reader has not")
+        else:
+            yield from self.stream_bytes(run.source, run.offset, run.length)
+
+    def recipe(self, blob):
+        data = b"".join(self.stream_bytes(0, blob.recipe_offset, blob.recipe_size))
+        return RecipeReader(data, self.index.features).segments()
+
+    def blob_bytes(self, blob):
+        """The pieces of a blob; the caller compares the digest."""
+        for segment in self.recipe(blob):
+            if segment.kind == "literal":
+                yield segment.data
+                continue
+            encoder = None
+            if segment.kind == "deflate":
+                encoder = make_encoder(segment.family, segment.params, self.index.features)
+            for run in segment.runs:
+                for piece in self.run_bytes(run):
+                    yield encoder.compress(piece) if encoder else piece
+            if encoder:
+                yield encoder.flush()
+
+    def rebuild(self, blob, write=None):
+        """Rebuilds one blob, compares digest and size, and hands its bytes to `write`."""
+        digest, size = hashlib.sha256(), 0
+        for piece in self.blob_bytes(blob):
+            digest.update(piece)
+            size += len(piece)
+            need(size <= blob.size, f"{blob.digest}: rebuilt longer than {blob.size} bytes")
+            if write:
+                write(piece)
+        need(size == blob.size, f"{blob.digest}: {size} bytes instead of {blob.size}")
+        need("sha256:" + digest.hexdigest() == blob.digest, f"{blob.digest}: rebuilt with other bytes")
+
+
+def described(data):
+    return {"digest": digest_text(data), "size": len(data)}
+
+
+def decode_frame(packed, group, number, prefix):
+    dictionary = zstandard.ZstdCompressionDict(prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if prefix else None
+    decoder = zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=1 << max(group.window_log, 10))
+    try:
+        frame = decoder.decompressobj()
+        plain = frame.decompress(packed)
+    except zstandard.ZstdError as error:
+        raise BadBundle(f"group {number}: {error}") from error
+    need(len(plain) == group.plain, f"group {number}: {len(plain)} plain bytes instead of {group.plain}")
+    need(frame.eof and not frame.unused_data, f"group {number}: more or less than one zstd frame")
+    return plain
+
+
+def find_volumes(sources):
+    for source in map(pathlib.Path, sources):
+        if source.is_dir():
+            yield from sorted(path for path in source.iterdir() if path.name.endswith(".bundle") and path.is_file())
+        else:
+            yield source
+
+
+# ---- signatures (section 2.4) -----------------------------------------------------------------
+
+
+def verify_signatures(bundle, key_file):
+    """Statement and carrier must both be signed by the key. Raises BadBundle or CannotCheck."""
+    lines = pathlib.Path(key_file).read_text().splitlines()
+    need(len(lines) >= 2, f"{key_file}: not a minisign public key")
+    key = base64.b64decode(lines[1], validate=True)
+    need(len(key) == 42 and key[:2] == b"Ed", f"{key_file}: not a minisign public key")
+    for document in ("statement", "carrier"):
+        texts = [text for name, text in bundle.signatures.items() if name.startswith(document + ".")]
+        texts = [text for text in texts if signature_key_id(text) == key[2:10]]
+        need(texts, f"{document}.json: no signature of this key")
+        for text in texts:
+            verify_one(bundle.files[document + ".json"], text, key, key_file, document)
+
+
+def signature_key_id(text):
+    lines = text.decode("utf-8", "replace").splitlines()
+    need(len(lines) == 4, "signature file: not four lines")
+    signature = base64.b64decode(lines[1], validate=True)
+    need(len(signature) == 74 and signature[:2] == b"Ed", "signature file: not minisign's Ed")
+    return signature[2:10]
+
+
+def verify_one(message, text, key, key_file, document):
+    try:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    except ImportError:
+        return verify_by_program(message, text, key_file, document)
+    lines = text.decode().splitlines()
+    signature = base64.b64decode(lines[1], validate=True)[10:]
+    prefix = "trusted comment: "
+    need(lines[2].startswith(prefix), f"{document}: no trusted comment")
+    public = Ed25519PublicKey.from_public_bytes(key[10:])
+    try:
+        public.verify(signature, message)
+        public.verify(base64.b64decode(lines[3], validate=True), signature + lines[2][len(prefix) :].encode())
+    except InvalidSignature as error:
+        raise BadBundle(f"{document}.json: the signature does not match") from error
+
+
+def verify_by_program(message, text, key_file, document):
+    if not shutil.which("minisign"):
+        raise CannotCheck("neither Python's cryptography nor minisign is installed")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, document)
+        path.write_bytes(message)
+        path.with_suffix(".minisig").write_bytes(text)
+        command = ["minisign", "-Vm", path, "-x", path.with_suffix(".minisig"), "-p", key_file]
+        result = subprocess.run(command, capture_output=True, text=True)
+        need(result.returncode == 0, f"{document}.json: minisign: {result.stderr.strip()}")
+
+
+# ---- command line -----------------------------------------------------------------------------
+
+
+def summary_of(bundle):
+    kinds = collections.Counter()
+    blobs = []
+    for blob in bundle.index.blobs:
+        names = [segment.kind for segment in bundle.recipe(blob)]
+        kinds.update(names)
+        blobs.append({"digest": blob.digest, "size": blob.size, "segments": len(names)})
+    return {
+        "product": bundle.statement["product"],
+        "version": bundle.statement["version"],
+        "volumes": len(bundle.volumes),
+        "missing_volumes": bundle.missing_volumes,
+        "features": [KNOWN_FEATURES[feature] for feature in bundle.index.features],
+        "groups": len(bundle.index.groups),
+        "leaves": len(bundle.index.leaf_hashes),
+        "segments": dict(kinds),
+        "blobs": blobs,
+    }
+
+
+def print_summary(summary):
+    print(f"{summary['product']} {summary['version']}: {len(summary['blobs'])} blobs, "
+          f"{summary['groups']} groups, {summary['leaves']} leaves in {summary['volumes']} volumes")
+    print(f"features: {', '.join(summary['features']) or 'none'}; segments: {summary['segments']}")
+    for blob in summary["blobs"]:
+        print(f"{blob['digest']} {blob['size']} ({blob['segments']} segments)")
+
+
+def run(arguments):
+    bundle = Bundle(arguments.source)
+    if arguments.verify_key:
+        verify_signatures(bundle, arguments.verify_key)
+    bundle.read_documents()
+    summary = summary_of(bundle)
+    not_checked = []
+    if arguments.check:
+        bundle.check_leaves()
+        for blob in bundle.index.blobs:
+            try:
+                bundle.rebuild(blob)
+            except CannotCheck as error:
+                not_checked.append(f"{blob.digest}: {error}")
+        summary["checked"] = len(bundle.index.blobs) - len(not_checked)
+        summary["not_checked"] = not_checked
+    if arguments.json:
+        print(json.dumps(summary, indent=1))
+    else:
+        print_summary(summary)
+        if arguments.check:
+            print(f"{summary['checked']} blobs rebuilt, digests equal")
+        for line in not_checked:
+            print(f"not checked: {line}")
+    return 3 if not_checked else 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Reads a bundle by docs/bundle-format.md.")
+    parser.add_argument("source", nargs="+", help="bundle directory or volume file")
+    parser.add_argument("--check", action="store_true", help="check every leaf and rebuild every blob")
+    parser.add_argument("--verify-key", metavar="PUB", help="minisign public key that must have signed")
+    parser.add_argument("--json", action="store_true")
+    try:
+        return run(parser.parse_args())
+    except CannotCheck as error:
+        print(f"read_bundle: cannot check: {error}", file=sys.stderr)
+        return 3
+    except (BadBundle, OSError) as error:
+        print(f"read_bundle: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
