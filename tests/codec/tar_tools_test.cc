@@ -44,8 +44,10 @@ TEST(TarTools, IndexFindsWhatGnuTarWrote) {
   for (const char* format : {"gnu", "pax", "ustar", "posix", "oldgnu"}) {
     SCOPED_TRACE(format);
     TempDirectory directory;
+    std::size_t written = 0;
     for (const auto& [name, content] : sample_files()) {
       if (std::string_view(format) == "ustar" && name.size() > 99) continue;  // it cannot
+      ++written;
       directory.write("in/" + name, content);
     }
     const Path archive = directory / "a.tar";
@@ -61,7 +63,7 @@ TEST(TarTools, IndexFindsWhatGnuTarWrote) {
       ASSERT_EQ(file->read_at(member.body_offset, body), body.size());
       EXPECT_EQ(as_text(body), slurp(directory / "in" / member.path)) << member.path;
     }
-    EXPECT_GE(files, 4U);
+    EXPECT_EQ(files, written);
   }
 }
 

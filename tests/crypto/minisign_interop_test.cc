@@ -1,4 +1,5 @@
-// Both ways with the real minisign, signify and openssl, where they are installed.
+// Both ways with the real minisign, where it is installed. tests/trust/docs_test.cc has openssl and
+// signify.
 #include <fmt/format.h>
 
 #include "crypto/minisign.h"
@@ -79,38 +80,6 @@ TEST_F(MinisignInterop, WeOpenStockKeys) {
   test::expect_error(ErrorCode::password_wrong, [&] {
     FileSigner::open(posix_file_system(), dir_ / "l.key", as_bytes("Secret"));
   });
-}
-
-// docs/trust-model.md, "By hand": the same 64 bytes verify with openssl.
-TEST_F(MinisignInterop, OpensslAcceptsTheSignatureBytes) {
-  if (!has_tool("openssl") || !has_tool("base64")) GTEST_SKIP() << "openssl is not installed";
-  const MinisignSecretKey key = MinisignSecretKey::generate();
-  write_text(dir_ / "vendor.pub", key.public_key().text());
-  const std::string message = read_text(dir_ / "statement.json");
-  write_text(dir_ / "statement.minisig", key.sign(as_bytes(message), "c").text());
-  const std::string commands =
-      "set -e; "
-      "{ printf '\\060\\052\\060\\005\\006\\003\\053\\145\\160\\003\\041\\000'; "
-      "sed -n 2p vendor.pub | base64 -d | tail -c 32; } > vendor.der; "
-      "openssl pkey -pubin -inform DER -in vendor.der -out vendor.pem; "
-      "sed -n 2p statement.minisig | base64 -d | tail -c 64 > statement.sig; "
-      "openssl pkeyutl -verify -pubin -inkey vendor.pem -rawin -in statement.json "
-      "-sigfile statement.sig";
-  EXPECT_EQ(run(commands), 0);
-  write_text(dir_ / "statement.json", message + " ");
-  EXPECT_NE(run(commands), 0);
-}
-
-TEST_F(MinisignInterop, SignifyAcceptsTheFirstTwoLines) {
-  if (!has_tool("signify-openbsd")) GTEST_SKIP() << "signify-openbsd is not installed";
-  const MinisignSecretKey key = MinisignSecretKey::generate();
-  write_text(dir_ / "vendor.pub", key.public_key().text());
-  const std::string message = read_text(dir_ / "statement.json");
-  write_text(dir_ / "statement.minisig", key.sign(as_bytes(message), "c").text());
-  ASSERT_EQ(run("head -n 2 statement.minisig > statement.json.sig"), 0);
-  EXPECT_EQ(run("signify-openbsd -V -p vendor.pub -m statement.json"), 0);
-  write_text(dir_ / "statement.json", message + " ");
-  EXPECT_NE(run("signify-openbsd -V -p vendor.pub -m statement.json"), 0);
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ MAX_HEAD_BYTES = 134217728
 MAX_TAIL_BYTES = 4194304
 MAX_LIST_FILES = 1024
 MAX_DOCUMENT_BYTES = 16777216
+MAX_SIGNED_JSON_BYTES = 65536  # section 2
 MAX_INDEX_BYTES = 67108864
 MAX_BLOB_LIST_BYTES = 67108864
 MAX_GROUP_PLAIN = 67108864
@@ -51,7 +52,9 @@ MAX_STREAMS = 12
 HEADER_SIZE = 512
 DATA_ALIGN = 4096
 HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
-KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go"}
+KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go", 5: "deflate-klauspost"}
+# Encoder family: (feature, sizes of its parameters). Only zlib's can be replayed in Python.
+ENCODER_FAMILIES = {1: (1, 3), 2: (4, 1), 3: (5, 1), 4: (5, 5)}
 GROUP_CACHE_BYTES = 192 << 20  # decoded groups that are kept; a choice of this reader
 COPY_STEP = 1 << 20
 
@@ -92,7 +95,7 @@ def parse_file_list(data, where):
         position += 2
         need(1 <= length <= 128 and position + length + 8 <= len(data), f"{where}: bad name length")
         name = data[position : position + length]
-        need(re.fullmatch(rb"[A-Za-z0-9._-]+", name), f"{where}: bad name {name!r}")
+        need(re.fullmatch(rb"[A-Za-z0-9_-][A-Za-z0-9._-]*", name), f"{where}: bad name {name!r}")
         need(name > previous, f"{where}: names not sorted at {name!r}")
         position += length
         (size,) = struct.unpack_from("<Q", data, position)
@@ -308,17 +311,15 @@ class RecipeReader:
 
 def make_encoder(family, params, features):
     """Section 5.1: an object with compress() and flush()."""
-    if family == 1:
-        need(1 in features, "recipe: encoder family 1 without feature 1")
-        need(len(params) == 3, "recipe: parameters of encoder family 1")
-        level, mem_level, strategy = params
-        need(1 <= level <= 9 and 1 <= mem_level <= 9 and strategy <= 4, "recipe: parameters of encoder family 1")
-        return zlib.compressobj(level, zlib.DEFLATED, -15, mem_level, strategy)
-    if family == 2:
-        need(4 in features, "recipe: encoder family 2 without feature 4")
-        need(len(params) == 1 and 1 <= params[0] <= 9, "recipe: parameters of encoder family 2")
-        raise CannotCheck("Go's compress/flate encoder does not exist in Python")
-    raise BadBundle(f"recipe: encoder family {family}")
+    need(family in ENCODER_FAMILIES, f"recipe: encoder family {family}")
+    feature, size = ENCODER_FAMILIES[family]
+    need(feature in features, f"recipe: encoder family {family} without feature {feature}")
+    need(len(params) == size, f"recipe: parameters of encoder family {family}")
+    if family != 1:
+        raise CannotCheck(f"deflate encoder family {family} ({KNOWN_FEATURES[feature]}) does not exist in Python")
+    level, mem_level, strategy = params
+    need(1 <= level <= 9 and 1 <= mem_level <= 9 and strategy <= 4, "recipe: parameters of encoder family 1")
+    return zlib.compressobj(level, zlib.DEFLATED, -15, mem_level, strategy)
 
 
 # ---- the whole bundle -------------------------------------------------------------------------
@@ -326,7 +327,7 @@ def make_encoder(family, params, features):
 
 def canonical_document(data, name):
     """Section 2. Parses and compares with the canonical form."""
-    need(len(data) <= MAX_DOCUMENT_BYTES, f"{name}: too large")
+    need(len(data) <= MAX_SIGNED_JSON_BYTES, f"{name}: too large")
     try:
         document = json.loads(data.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -369,13 +370,12 @@ class Bundle:
         self.volumes = [Volume(path) for path in find_volumes(sources)]
         need(self.volumes, "no *.bundle file found")
         first = self.volumes[0]
-        numbers = set()
+        seen = {}  # (number, count) -> leaf ranges
         for volume in self.volumes:
-            need(volume.bundle_id == first.bundle_id and volume.count == first.count, f"{volume.path}: another bundle")
+            need(volume.bundle_id == first.bundle_id, f"{volume.path}: another bundle")
             need(volume.head == first.head, f"{volume.path}: another head")
-            need(volume.number not in numbers, f"{volume.path}: volume {volume.number} twice")
-            numbers.add(volume.number)
-        self.missing_volumes = sorted(set(range(1, first.count + 1)) - numbers)
+            key = (volume.number, volume.count)
+            need(seen.setdefault(key, volume.ranges) == volume.ranges, f"{volume.path}: another volume {key}")
         self.files = parse_file_list(first.head, f"{first.path} (head)")
         need(sorted(self.files) == HEAD_NAMES, f"{first.path}: head has {sorted(self.files)}")
         self.signatures = {}
@@ -402,11 +402,11 @@ class Bundle:
         self.carrier = canonical_document(files["carrier.json"], "carrier.json")
         statement, carrier = self.statement, self.carrier
         need(sha256(files["carrier.json"])[:16] == self.volumes[0].bundle_id, "bundle id")
-        need(statement["_type"] == "release" and statement["spec_version"] == "1.0", "statement.json: type")
-        need(carrier["_type"] == "carrier" and carrier["spec_version"] == "1.0", "carrier.json: type")
+        need(statement["_type"] == "release" and statement["spec_version"].startswith("1."), "statement.json: type")
+        need(carrier["_type"] == "carrier" and carrier["spec_version"].startswith("1."), "carrier.json: type")
         need(carrier["kind"] == "bundle", "carrier.json: kind")
         need(carrier["statement_digest"] == digest_text(files["statement.json"]), "carrier.json: statement_digest")
-        need(statement["manifest"] == described(files["manifest.json"]), "manifest.json: digest or size")
+        need(statement["manifest"] == described(files["manifest.json"], MAX_DOCUMENT_BYTES), "manifest.json: digest or size")
         need(statement["blob_list"] == described(files["blobs.list"]), "blobs.list: digest or size")
         described_index = dict(carrier["index"])
         leaf_count = described_index.pop("leaf_count")
@@ -431,8 +431,9 @@ class Bundle:
                     self.leaf_place[leaf].append((volume, offset))
                     offset += sizes[leaf]
             need(offset == volume.data_offset + volume.data_size, f"{volume.path}: data_size does not fit its ranges")
-        if not self.missing_volumes:
-            need(all(self.leaf_place), "the volumes do not hold every leaf")
+        self.missing_leaves = sum(not places for places in self.leaf_place)
+        whole = {volume.number for volume in self.volumes} == set(range(1, self.volumes[0].count + 1))
+        need(self.missing_leaves == 0 or not whole, "all volumes are here but do not hold every leaf")
 
     def read_leaf(self, leaf, volume, offset):
         data = volume.read(offset, self.index.leaf_sizes[leaf])
@@ -489,6 +490,16 @@ class Bundle:
         else:
             yield from self.stream_bytes(run.source, run.offset, run.length)
 
+    def has_recipe(self, blob):
+        """Whether all of stream 0 that the recipe needs is in the volumes that are here."""
+        for number in self.index.streams[0]:
+            group = self.index.groups[number]
+            start, end = group.plain_offset, group.plain_offset + group.plain
+            if start < blob.recipe_offset + blob.recipe_size and blob.recipe_offset < end:
+                if not all(self.leaf_place[group.leaf : group.leaf + group.leaves]):
+                    return False
+        return True
+
     def recipe(self, blob):
         data = b"".join(self.stream_bytes(0, blob.recipe_offset, blob.recipe_size))
         return RecipeReader(data, self.index.features).segments()
@@ -521,7 +532,8 @@ class Bundle:
         need("sha256:" + digest.hexdigest() == blob.digest, f"{blob.digest}: rebuilt with other bytes")
 
 
-def described(data):
+def described(data, limit=MAX_HEAD_BYTES):
+    need(len(data) <= limit, "a document of the head is too large")
     return {"digest": digest_text(data), "size": len(data)}
 
 
@@ -608,6 +620,9 @@ def summary_of(bundle):
     kinds = collections.Counter()
     blobs = []
     for blob in bundle.index.blobs:
+        if not bundle.has_recipe(blob):
+            blobs.append({"digest": blob.digest, "size": blob.size, "segments": None})
+            continue
         names = [segment.kind for segment in bundle.recipe(blob)]
         kinds.update(names)
         blobs.append({"digest": blob.digest, "size": blob.size, "segments": len(names)})
@@ -615,7 +630,7 @@ def summary_of(bundle):
         "product": bundle.statement["product"],
         "version": bundle.statement["version"],
         "volumes": len(bundle.volumes),
-        "missing_volumes": bundle.missing_volumes,
+        "missing_leaves": bundle.missing_leaves,
         "features": [KNOWN_FEATURES[feature] for feature in bundle.index.features],
         "groups": len(bundle.index.groups),
         "leaves": len(bundle.index.leaf_hashes),

@@ -60,7 +60,9 @@ TEST_F(FileArtifactTest, PacksAFile) {
 }
 
 TEST_F(FileArtifactTest, RefusesBadSpecs) {
-  const FileSpec good{.path = directory_.write("f", "x"), .name = "f"};
+  FileSpec good;
+  good.path = directory_.write("f", "x");
+  good.name = "f";
   EXPECT_NO_THROW(pack(good));
   for (const char* name : {"", "/f", "../f", "a//b", "a/./b", "a\nb", "a\\b"}) {
     FileSpec spec = good;

@@ -111,8 +111,7 @@ TEST_F(DockerArchiveTest, NoticesDamage) {
   const Manifest manifest = parse_manifest(source->root());
   expect_error(ErrorCode::blob_mismatch, [&] { content_of(*source, manifest.layers[0]); });
   EXPECT_EQ(content_of(*source, manifest.layers[1]), "top layer");
-  expect_error(ErrorCode::not_found,
-               [&] { source->open_blob(Descriptor{.digest = sha256(as_bytes("none"))}); });
+  expect_error(ErrorCode::not_found, [&] { source->open_blob(named(sha256(as_bytes("none")))); });
 }
 
 TEST_F(DockerArchiveTest, RefusesMalformedArchives) {

@@ -1,7 +1,10 @@
 // Makes OCI image layouts by hand, sound or not.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -139,6 +142,13 @@ class LayoutBuilder {
 
   std::vector<Descriptor> entries_;
 };
+
+// Names a blob that is nowhere.
+inline Descriptor named(const Digest& digest) {
+  Descriptor descriptor;
+  descriptor.digest = digest;
+  return descriptor;
+}
 
 // The whole content of a blob.
 inline std::string content_of(oci::ContentSource& source, const Descriptor& descriptor) {

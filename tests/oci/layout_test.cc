@@ -56,9 +56,8 @@ TEST_F(LayoutTest, FindsImagesByTagDigestAndAlone) {
     expect_error(ErrorCode::not_found,
                  [&] { open(layout + ":app/server:1.4.0@" + two.digest.text()); });
     expect_error(ErrorCode::not_found, [&] { open(layout + "@sha256:" + std::string(64, 'a')); });
-    EXPECT_FALSE(source->document(Descriptor{.digest = sha256(as_bytes("x"))}));
-    expect_error(ErrorCode::not_found,
-                 [&] { source->open_blob(Descriptor{.digest = sha256(as_bytes("x"))}); });
+    EXPECT_FALSE(source->document(named(sha256(as_bytes("x")))));
+    expect_error(ErrorCode::not_found, [&] { source->open_blob(named(sha256(as_bytes("x")))); });
   }
 }
 

@@ -17,9 +17,9 @@ TEST(ImageName, SplitsCompleteNames) {
   EXPECT_EQ(name.repository, "app/server");
   EXPECT_EQ(name.tag, "1.4.0");
   EXPECT_EQ(name.digest->text(), kDigest);
-  for (const std::string& text :
-       {std::string("docker.io/library/redis:7.2"), "localhost/a", "[::1]:5000/a:T_1.x-y",
-        "localhost:5000/a__b/c---d.e_f", "registry.example.com/a@" + kDigest}) {
+  for (const std::string& text : std::vector<std::string>{
+           "docker.io/library/redis:7.2", "localhost/a", "[::1]:5000/a:T_1.x-y",
+           "localhost:5000/a__b/c---d.e_f", "registry.example.com/a@" + kDigest}) {
     EXPECT_EQ(ImageName::parse(text).text(), text);
   }
 }
@@ -83,8 +83,9 @@ TEST(DigestTag, NamesSignaturesOfADigest) {
   for (const char* suffix : {"", ".sig", ".att", ".sbom"}) {
     EXPECT_EQ(parse_digest_tag(tag + suffix), digest);
   }
-  for (const std::string& text : {std::string("sha256-"), tag + ".other", tag + "a", "x" + tag,
-                                  "sha256-" + std::string(63, 'a') + ".sig"}) {
+  for (const std::string& text :
+       std::vector<std::string>{"sha256-", tag + ".other", tag + "a", "x" + tag,
+                                "sha256-" + std::string(63, 'a') + ".sig"}) {
     EXPECT_FALSE(parse_digest_tag(text)) << text;
   }
 }

@@ -131,8 +131,7 @@ TEST(TrustRoot, EveryFlippedByteIsNoticed) {
       // Whatever still verifies says the same thing (white space between tokens).
       EXPECT_EQ(TrustRoot::parse(changed, "r").fingerprint(), fingerprint) << at;
     } catch (const Error& error) {
-      EXPECT_TRUE(error.code() == ErrorCode::root_invalid ||
-                  error.code() == ErrorCode::unsupported)
+      EXPECT_TRUE(error.code() == ErrorCode::root_invalid || error.code() == ErrorCode::unsupported)
           << at << error.message();
     }
   });

@@ -19,8 +19,14 @@ struct EncoderSpec {
 };
 
 inline constexpr std::uint32_t kZlibFamily = 1;
+inline constexpr std::uint32_t kGoFamily = 2;         // Go compress/flate up to 1.26
+inline constexpr std::uint32_t kKlauspostFamily = 3;  // klauspost/compress 1.15 to 1.18
+inline constexpr std::uint32_t kPgzipFamily = 4;      // klauspost/pgzip over that
 
 EncoderSpec zlib_spec(int level, int mem_level, int strategy);
+EncoderSpec go_spec(int level);
+EncoderSpec klauspost_spec(int level);
+EncoderSpec pgzip_spec(int level, std::uint32_t block_bytes);
 std::string describe(const EncoderSpec& spec);  // "zlib level 6, memLevel 8"
 
 // Makes a raw deflate stream (RFC 1951). Any split of the input gives the same output.
@@ -32,7 +38,7 @@ class DeflateEncoder : public Sink {
 
 // Writes to `out`, which must outlive the encoder. Throws Error{unsupported} for a family that this
 // program lacks, Error{recipe_invalid} for parameters out of range.
-// Memory: zlib 260 KiB.
+// Memory: zlib 260 KiB, the others under 1 MiB.
 std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out);
 
 // Encoders in the order in which a builder should try them on a stream whose gzip header has the

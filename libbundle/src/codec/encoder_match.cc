@@ -50,7 +50,7 @@ void EncoderMatch::plain(ByteView bytes) {
   for (const auto& runner : runners_) runner->encoder().write(bytes);
   plain_seen_ += bytes.size();
   drop_failed();
-  if (plain_seen_ > kProbe && runners_.size() > 2) runners_.resize(2);
+  if (plain_seen_ > kProbe && runners_.size() > kFinalists) runners_.resize(kFinalists);
   trim();
 }
 

@@ -11,11 +11,13 @@
 namespace bundle::codec {
 
 // Fed with a deflate stream and what it inflates to, side by side. All candidates run on the first
-// kProbe plain bytes; of those that still match, the first two go on.
-// Memory: 300 KiB a candidate under way, and at most kMaxLag of the stream.
+// kProbe plain bytes; of those that still match, the first kFinalists go on (some encoders differ
+// only later: pgzip ends its first block after 1 MiB).
+// Memory: up to 1 MiB a candidate under way, and at most kMaxLag of the stream.
 class EncoderMatch {
  public:
   static constexpr std::uint64_t kProbe = 256 << 10;
+  static constexpr std::size_t kFinalists = 4;
   static constexpr std::size_t kMaxLag = 8 << 20;
 
   explicit EncoderMatch(const std::vector<EncoderSpec>& candidates);

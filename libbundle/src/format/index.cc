@@ -8,7 +8,7 @@
 namespace bundle::format {
 namespace {
 
-constexpr auto kKnown = std::to_array({Feature::deflate_zlib});
+constexpr auto kKnown = std::to_array({Feature::deflate_zlib, Feature::deflate_go, Feature::deflate_klauspost});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {

@@ -26,6 +26,7 @@ enum class Feature : std::uint32_t {
   base = 2,
   group_prefix = 3,
   deflate_go = 4,
+  deflate_klauspost = 5,
 };
 
 // Features that this reader has.

@@ -90,10 +90,10 @@ void RecipeWriter::literal(ByteView bytes) {
 
 void RecipeWriter::begin_plain() { head_ = {static_cast<std::uint8_t>(SegmentKind::plain)}; }
 
-void RecipeWriter::begin_deflate(EncoderFamily family, ByteView params) {
+void RecipeWriter::begin_deflate(std::uint32_t family, ByteView params) {
   ByteWriter head;
   head.le(static_cast<std::uint8_t>(SegmentKind::deflate));
-  head.varint(static_cast<std::uint32_t>(family));
+  head.varint(family);
   head.varint(params.size());
   head.raw(params);
   head_ = head.take();

@@ -12,8 +12,6 @@ namespace bundle::format {
 
 enum class SegmentKind : std::uint8_t { literal = 0, plain = 1, deflate = 2 };
 
-enum class EncoderFamily : std::uint32_t { zlib = 1, go = 2 };
-
 inline constexpr std::uint8_t kZeroSource = 12;
 inline constexpr std::uint8_t kBaseSource = 13;
 
@@ -57,7 +55,7 @@ class RecipeWriter {
   void literal(ByteView bytes);  // any size; cut into several segments
   // Runs added between begin_* and end_segment() belong to that segment.
   void begin_plain();
-  void begin_deflate(EncoderFamily family, ByteView params);
+  void begin_deflate(std::uint32_t family, ByteView params);
   void add_run(const Run& run);
   void end_segment();
 

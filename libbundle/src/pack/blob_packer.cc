@@ -58,6 +58,19 @@ void read_checked(const release::BlobInput& blob, const Cancel& cancel, Consume 
   }
 }
 
+// What a reader must know to replay the encoder.
+format::Feature feature_of(const codec::EncoderSpec& spec) {
+  switch (spec.family) {
+    case codec::kGoFamily:
+      return format::Feature::deflate_go;
+    case codec::kKlauspostFamily:
+    case codec::kPgzipFamily:
+      return format::Feature::deflate_klauspost;
+    default:
+      return format::Feature::deflate_zlib;
+  }
+}
+
 // Second reading of a gzip blob: members whose encoder is known are stored inflated, the others as
 // they are.
 class GzipPacker final : public codec::GzipVisitor {
@@ -70,7 +83,7 @@ class GzipPacker final : public codec::GzipVisitor {
     end_opaque();
     recipe_.literal(header);
     const codec::EncoderSpec& spec = *analysis_.members[member_];
-    recipe_.begin_deflate(static_cast<format::EncoderFamily>(spec.family), spec.params);
+    recipe_.begin_deflate(spec.family, spec.params);
     content_.emplace(packer_, recipe_);
   }
   void on_deflate(ByteView compressed) override {
@@ -148,6 +161,9 @@ void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
   }
   if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
   stats_.replayed_bytes += analysis.replayed_bytes;
+  for (const auto& spec : analysis.members) {
+    if (spec) features_.insert(feature_of(*spec));
+  }
   write_recipe(blob, recipe);
 }
 
@@ -196,8 +212,8 @@ Run BlobPacker::store_opaque(ByteView bytes) {
 }
 
 void BlobPacker::finish() {
-  if (stats_.replayed_bytes > 0) {
-    index_.features.push_back(static_cast<std::uint32_t>(format::Feature::deflate_zlib));
+  for (const format::Feature feature : features_) {
+    index_.features.push_back(static_cast<std::uint32_t>(feature));
   }
 }
 

@@ -1,7 +1,7 @@
 // Takes blobs apart into objects, stores each object once, and writes the recipes.
 #pragma once
 
-#include <optional>
+#include <set>
 #include <unordered_map>
 
 #include "bundle/progress.h"
@@ -59,6 +59,7 @@ class BlobPacker {
   PackWriter& packs_;
   format::Index& index_;
   std::unordered_map<Digest, Place> objects_;
+  std::set<format::Feature> features_;
   PackStats stats_;
 };
 

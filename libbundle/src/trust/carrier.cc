@@ -17,12 +17,16 @@ std::string encode_carrier(const Carrier& carrier) {
   codec::Json index;
   index.set("digest", carrier.index_digest.text());
   index.set("size", carrier.index_size);
-  index.set("leaf_count", carrier.leaf_count);
+  codec::Json pack;
+  pack.set("leaves", carrier.leaf_count);
+  pack.set("size", carrier.pack_size);
+  codec::Json statement;
+  statement.set("digest", carrier.statement_digest.text());
   codec::Json json = new_document(kType);
   json.set("kind", carrier.kind);
-  json.set("statement_digest", carrier.statement_digest.text());
+  json.set("statement", std::move(statement));
   json.set("index", std::move(index));
-  json.set("pack_size", carrier.pack_size);
+  json.set("pack", std::move(pack));
   for (const CarrierBase& base : carrier.bases) {
     codec::Json entry;
     entry.set("name", base.name);
@@ -39,13 +43,14 @@ Carrier parse_carrier(std::string_view json, std::string_view what) {
   const codec::Json document = parse_document(json, what, kType, kMaxCarrierBytes);
   const Fields fields(document, std::string(what));
   const Fields index = fields.object("index");
+  const Fields pack = fields.object("pack");
   Carrier carrier;
   carrier.kind = fields.name("kind");
-  carrier.statement_digest = fields.digest("statement_digest");
+  carrier.statement_digest = fields.object("statement").digest("digest");
   carrier.index_digest = index.digest("digest");
   carrier.index_size = index.number("size", 1);
-  carrier.leaf_count = index.number("leaf_count", 0);
-  carrier.pack_size = fields.number("pack_size", 0);
+  carrier.leaf_count = pack.number("leaves", 0);
+  carrier.pack_size = pack.number("size", 0);
   for (const Fields& base : fields.objects("bases", kMaxCarrierBases)) {
     carrier.bases.push_back({base.name("name"), base.digest("digest")});
   }

@@ -9,6 +9,12 @@ namespace {
 
 constexpr std::string_view kType = "channel";
 
+codec::Json named(const Digest& digest) {
+  codec::Json object;
+  object.set("digest", digest.text());
+  return object;
+}
+
 }  // namespace
 
 std::string encode_pointer(const ChannelPointer& pointer) {
@@ -18,11 +24,11 @@ std::string encode_pointer(const ChannelPointer& pointer) {
   json.set("sequence", pointer.sequence);
   json.set("created", format_time(pointer.created));
   json.set("expires", format_time(pointer.expires));
-  json.set("statement_digest", pointer.statement_digest.text());
+  json.set("statement", named(pointer.statement_digest));
   json.set("release_version", pointer.release_version);
   json.set("root_version", pointer.root_version);
   if (pointer.revocation_digest) {
-    json.set("revocation_digest", pointer.revocation_digest->text());
+    json.set("revocations", named(*pointer.revocation_digest));
   }
   std::string encoded = codec::canonical_json(json);
   parse_pointer(encoded, "channel pointer");
@@ -38,11 +44,11 @@ ChannelPointer parse_pointer(std::string_view json, std::string_view what) {
   pointer.sequence = fields.number("sequence", 1);
   pointer.created = fields.time("created");
   pointer.expires = fields.time("expires");
-  pointer.statement_digest = fields.digest("statement_digest");
+  pointer.statement_digest = fields.object("statement").digest("digest");
   pointer.release_version = fields.name("release_version");
   pointer.root_version = fields.number("root_version", 0);
-  if (fields.has("revocation_digest")) {
-    pointer.revocation_digest = fields.digest("revocation_digest");
+  if (fields.has("revocations")) {
+    pointer.revocation_digest = fields.object("revocations").digest("digest");
   }
   if (pointer.expires <= pointer.created) fields.fail("expires", "is not after \"created\"");
   return pointer;

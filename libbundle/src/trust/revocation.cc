@@ -26,7 +26,7 @@ std::string encode_revocations(const RevocationList& list) {
   for (const RevokedRelease& release : sorted.releases) {
     codec::Json entry;
     entry.set("statement_digest", release.statement_digest.text());
-    entry.set("version", release.version);
+    entry.set("release_version", release.version);
     if (!release.reason.empty()) entry.set("reason", release.reason);
     releases.push_back(std::move(entry));
   }
@@ -51,7 +51,7 @@ RevocationList parse_revocations(std::string_view json, std::string_view what) {
   list.sequence = fields.number("sequence", 1);
   list.created = fields.time("created");
   for (const Fields& entry : fields.objects("releases", kMaxRevocationEntries)) {
-    list.releases.push_back({entry.digest("statement_digest"), entry.name("version"),
+    list.releases.push_back({entry.digest("statement_digest"), entry.name("release_version"),
                              entry.text("reason", kMaxReasonBytes)});
   }
   list.keys = fields.strings("keys", kMaxRevocationEntries);

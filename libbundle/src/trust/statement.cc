@@ -21,14 +21,15 @@ codec::Json sized(const Digest& digest, std::uint64_t size) {
 std::string encode_statement(const Statement& statement) {
   codec::Json json = new_document(kType);
   json.set("product", statement.product);
-  json.set("version", statement.version);
+  json.set("release_version", statement.version);
   json.set("release_number", statement.release_number);
   json.set("created", format_time(statement.created));
   json.set("expires", format_time(statement.expires));
   json.set("manifest", sized(statement.manifest_digest, statement.manifest_size));
-  json.set("blob_list", sized(statement.blob_list_digest, statement.blob_list_size));
-  json.set("blob_count", statement.blob_count);
-  json.set("blob_bytes", statement.blob_bytes);
+  codec::Json blobs = sized(statement.blob_list_digest, statement.blob_list_size);
+  blobs.set("count", statement.blob_count);
+  blobs.set("bytes", statement.blob_bytes);
+  json.set("blobs", std::move(blobs));
   std::string encoded = codec::canonical_json(json);
   // One set of rules: what the reader refuses is never written.
   parse_statement(encoded, "release statement");
@@ -39,19 +40,19 @@ Statement parse_statement(std::string_view json, std::string_view what) {
   const codec::Json document = parse_document(json, what, kType, kMaxStatementBytes);
   const Fields fields(document, std::string(what));
   const Fields manifest = fields.object("manifest");
-  const Fields blob_list = fields.object("blob_list");
+  const Fields blobs = fields.object("blobs");
   Statement statement;
   statement.product = fields.name("product");
-  statement.version = fields.name("version");
+  statement.version = fields.name("release_version");
   statement.release_number = fields.number("release_number", 1);
   statement.created = fields.time("created");
   statement.expires = fields.time("expires");
   statement.manifest_digest = manifest.digest("digest");
   statement.manifest_size = manifest.number("size", 1);
-  statement.blob_list_digest = blob_list.digest("digest");
-  statement.blob_list_size = blob_list.number("size", 0);
-  statement.blob_count = fields.number("blob_count", 0);
-  statement.blob_bytes = fields.number("blob_bytes", 0);
+  statement.blob_list_digest = blobs.digest("digest");
+  statement.blob_list_size = blobs.number("size", 0);
+  statement.blob_count = blobs.number("count", 0);
+  statement.blob_bytes = blobs.number("bytes", 0);
   if (statement.expires <= statement.created) fields.fail("expires", "is not after \"created\"");
   return statement;
 }

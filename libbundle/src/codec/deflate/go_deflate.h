@@ -14,7 +14,7 @@ namespace bundle::codec {
 /// Levels: 1..9, -1 (the same as 6), -2 (Huffman only), 0 (stored).
 ///
 /// Memory per instance: under 640 KiB (levels 2..9: 512 KiB of tables, window and tokens plus
-/// 64 KiB of output; level 1: 420 KiB; others: 135 KiB).
+/// 64 KiB of output; level 1: 420 KiB; others: 165 KiB).
 ///
 /// How the input is split between write() calls makes no difference here. In Go it makes none at
 /// levels -2, 0 and 1, nor at any level as long as writes end on multiples of 512 bytes (io.Copy,
