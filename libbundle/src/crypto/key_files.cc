@@ -17,8 +17,10 @@ namespace {
 SecretBytes read_secret_file(FileSystem& fs, const Path& path, std::size_t limit) {
   const auto file = fs.open(path);
   if (file->size() > limit) {
-    throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}",
-                                              path.string(), file->size(), limit));
+    throw Error(ErrorCode::limit,
+                fmt::format("{} has {} bytes, more than the limit of {}", path.string(),
+                            file->size(), limit),
+                "Name the right file.");
   }
   // One byte more than expected, so that a file which grew meanwhile is noticed.
   SecretBytes content(static_cast<std::size_t>(file->size()) + 1);
@@ -42,7 +44,8 @@ SecretBytes first_line(SecretBytes content, std::string_view what) {
   }
   if (content.size() > kMaxPasswordBytes) {
     throw Error(ErrorCode::limit,
-                fmt::format("the password in {} is longer than {} bytes", what, kMaxPasswordBytes));
+                fmt::format("the password in {} is longer than {} bytes", what, kMaxPasswordBytes),
+                "Is it the right file?");
   }
   return content;
 }

@@ -21,6 +21,8 @@ constexpr std::size_t kSignatureSize = 2 + kIdSize + 64;
 
 constexpr std::string_view kSignatureHint =
     "Copy the .minisig file again from its origin, without opening it in an editor.";
+constexpr std::string_view kFileHint =
+    "It is damaged or no file of this kind. Copy it again from its origin.";
 
 template <std::size_t size>
 void copy_to(ByteView from, std::array<std::uint8_t, size>& to) {
@@ -47,8 +49,10 @@ Error malformed(std::string_view what, std::string_view problem, std::string_vie
 std::vector<std::string_view> minisign_lines(std::string_view text, std::size_t count,
                                              ErrorCode code, std::string_view what) {
   if (text.size() > kMaxMinisignFileBytes) {
-    throw Error(code, fmt::format("{}: {} bytes, too long for a minisign file (limit {})", what,
-                                  text.size(), kMaxMinisignFileBytes));
+    throw Error(code,
+                fmt::format("{}: {} bytes, too long for a minisign file (limit {})", what,
+                            text.size(), kMaxMinisignFileBytes),
+                std::string(kFileHint));
   }
   const auto is_control = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
@@ -70,8 +74,10 @@ std::vector<std::string_view> minisign_lines(std::string_view text, std::size_t 
     text.remove_prefix(end + 1);
   }
   if (lines.size() != count) {
-    throw Error(code, fmt::format("{}: {} lines where a minisign file of this kind has {}", what,
-                                  lines.size(), count));
+    throw Error(code,
+                fmt::format("{}: {} lines where a minisign file of this kind has {}", what,
+                            lines.size(), count),
+                std::string(kFileHint));
   }
   return lines;
 }
@@ -79,11 +85,13 @@ std::vector<std::string_view> minisign_lines(std::string_view text, std::size_t 
 std::string_view minisign_comment(std::string_view line, std::string_view prefix, std::size_t limit,
                                   ErrorCode code, std::string_view what) {
   if (!line.starts_with(prefix)) {
-    throw Error(code, fmt::format("{}: no line that starts with '{}'", what, prefix));
+    throw Error(code, fmt::format("{}: no line that starts with '{}'", what, prefix),
+                std::string(kFileHint));
   }
   line.remove_prefix(prefix.size());
   if (line.size() > limit) {
-    throw Error(code, fmt::format("{}: a comment longer than {} bytes", what, limit));
+    throw Error(code, fmt::format("{}: a comment longer than {} bytes", what, limit),
+                std::string(kFileHint));
   }
   return line;
 }

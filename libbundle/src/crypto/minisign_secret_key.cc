@@ -70,7 +70,8 @@ void apply_password(SecretBytes& file, ByteView password, std::string_view what)
     throw Error(ErrorCode::limit,
                 fmt::format("{}: the key demands {} scrypt operations and {} bytes of memory; the "
                             "limits are {} and {}",
-                            what, ops, memory, kMaxScryptOps, kMaxScryptMemory));
+                            what, ops, memory, kMaxScryptOps, kMaxScryptMemory),
+                "No tool writes such a key: the file is damaged or hostile. Use a copy.");
   }
   SecretBytes stream(kHiddenSize);
   if (crypto_pwhash_scryptsalsa208sha256(

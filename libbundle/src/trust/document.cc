@@ -52,6 +52,14 @@ void check_header(const codec::Json& document, std::string_view what, std::strin
 
 }  // namespace
 
+void check_size(std::string_view what, std::size_t size, std::size_t limit) {
+  if (size <= limit) return;
+  throw Error(
+      ErrorCode::limit, fmt::format("{}: {} bytes, more than the limit of {}", what, size, limit),
+      "A genuine one is far smaller: this file is damaged or hostile. Get it again from the "
+      "vendor.");
+}
+
 bool is_name(std::string_view text) {
   if (text.empty() || text.size() > kMaxNameBytes || !is_alphanumeric(text.front())) return false;
   return std::ranges::all_of(text, [](char c) {
@@ -164,10 +172,7 @@ std::vector<std::string> Fields::strings(std::string_view key, std::size_t limit
 
 codec::Json parse_document(std::string_view json, std::string_view what, std::string_view type,
                            std::size_t max_bytes) {
-  if (json.size() > max_bytes) {
-    throw Error(ErrorCode::limit, fmt::format("{}: {} bytes, more than the limit of {}", what,
-                                              json.size(), max_bytes));
-  }
+  check_size(what, json.size(), max_bytes);
   codec::Json document;
   std::string canonical;
   try {

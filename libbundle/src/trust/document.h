@@ -22,6 +22,9 @@ inline constexpr unsigned kMajorVersion = 1;
 // The number before the first dot of "1.0" or "1.0.34"; nothing for another shape.
 std::optional<unsigned> major_version(std::string_view text);
 
+// Throws Error{limit} when `size` bytes are more than `limit`.
+void check_size(std::string_view what, std::size_t size, std::size_t limit);
+
 // True for 1 to kMaxNameBytes of [A-Za-z0-9._+-] that start with a letter or digit. Names become
 // file names and are compared by people: no slash, no "..", no letter that looks like another.
 bool is_name(std::string_view text);

@@ -25,10 +25,7 @@ class RootReader {
   explicit RootReader(std::string_view what) : what_(what) {}
 
   UnverifiedRoot read(std::string_view text) const {
-    if (text.size() > kMaxRootBytes) {
-      throw Error(ErrorCode::limit, fmt::format("{}: {} bytes, more than the limit of {}", what_,
-                                                text.size(), kMaxRootBytes));
-    }
+    check_size(what_, text.size(), kMaxRootBytes);
     UnverifiedRoot root;
     try {
       const Json document =

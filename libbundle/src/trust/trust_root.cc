@@ -42,8 +42,10 @@ using RootsByVersion = std::map<std::uint64_t, const RootFile*>;
 
 RootsByVersion sort_roots(std::span<const RootFile> roots) {
   if (roots.size() > kMaxRootChain) {
-    throw Error(ErrorCode::limit, fmt::format("{} trust roots, more than the limit of {}",
-                                              roots.size(), kMaxRootChain));
+    throw Error(
+        ErrorCode::limit,
+        fmt::format("{} trust roots, more than the limit of {}", roots.size(), kMaxRootChain),
+        "Bring only the roots since the one that this site has.");
   }
   RootsByVersion by_version;
   for (const RootFile& file : roots) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "bundle/error.h"
+#include "trust/document.h"
 #include "trust/limits.h"
 #include "trust/trust_root.h"
 
@@ -14,17 +15,16 @@ namespace {
 // Refuses before anything is read or hashed.
 void check_sizes(std::string_view raw, std::size_t max_bytes,
                  std::span<const SignatureFile> signatures, std::string_view what) {
-  if (raw.size() > max_bytes) {
-    throw Error(ErrorCode::limit, fmt::format("{}: {} bytes, more than the limit of {}", what,
-                                              raw.size(), max_bytes));
-  }
+  check_size(what, raw.size(), max_bytes);
   if (signatures.empty()) {
     throw Error(ErrorCode::unsigned_release, fmt::format("{} carries no signature", what),
                 "Sign it with 'bundle-make sign', or get the signed copy from the vendor.");
   }
   if (signatures.size() > kMaxSignatureFiles) {
-    throw Error(ErrorCode::limit, fmt::format("{}: {} signature files, more than the limit of {}",
-                                              what, signatures.size(), kMaxSignatureFiles));
+    throw Error(ErrorCode::limit,
+                fmt::format("{}: {} signature files, more than the limit of {}", what,
+                            signatures.size(), kMaxSignatureFiles),
+                "Remove signature files that are not the vendor's.");
   }
 }
 
