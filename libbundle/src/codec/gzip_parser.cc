@@ -6,6 +6,7 @@
 #include <array>
 
 #include "bundle/error.h"
+#include "codec/gzip_reader.h"
 
 namespace bundle::codec {
 namespace {
@@ -26,9 +27,7 @@ enum class HeaderState : std::uint8_t { incomplete, complete, wrong };
 HeaderState measure_header(ByteView bytes, std::size_t& size) {
   if (bytes.size() < kFixedHeader) return HeaderState::incomplete;
   const std::uint8_t flags = bytes[3];
-  if (!has_gzip_magic(bytes) || bytes[2] != Z_DEFLATED || (flags & kReserved) != 0) {
-    return HeaderState::wrong;
-  }
+  if (!is_gzip(bytes) || (flags & kReserved) != 0) return HeaderState::wrong;
   size = kFixedHeader;
   if ((flags & kExtra) != 0) {
     if (bytes.size() < size + 2) return HeaderState::incomplete;
@@ -46,8 +45,6 @@ HeaderState measure_header(ByteView bytes, std::size_t& size) {
 }
 
 }  // namespace
-
-bool has_gzip_magic(ByteView start) { return start.size() >= 2 && start[0] == 0x1F && start[1] == 0x8B; }
 
 std::uint8_t gzip_extra_flags(ByteView header) { return header.size() > 8 ? header[8] : 0; }
 

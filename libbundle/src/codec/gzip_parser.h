@@ -44,7 +44,6 @@ class GzipParser final : public Sink {
   std::unique_ptr<State> state_;
 };
 
-bool has_gzip_magic(ByteView start);
 // The extra-flags byte of a header (RFC 1952 section 2.3.1).
 std::uint8_t gzip_extra_flags(ByteView header);
 

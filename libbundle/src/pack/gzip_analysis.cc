@@ -2,6 +2,7 @@
 
 #include "codec/encoder_match.h"
 #include "codec/gzip_parser.h"
+#include "codec/gzip_reader.h"
 
 namespace bundle::pack {
 namespace {
@@ -46,7 +47,7 @@ GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel) 
   Bytes buffer(kReadBuffer);
   const auto source = blob.open();
   std::size_t count = read_full(*source, buffer);
-  if (!codec::has_gzip_magic(ByteView(buffer).first(count))) return {};
+  if (!codec::is_gzip(ByteView(buffer).first(count))) return {};
   Analyser analyser;
   codec::GzipParser parser(analyser);
   while (count > 0 && parser.ok()) {

@@ -1,7 +1,6 @@
 // The import engine: from a verified bundle to blobs in the store.
 #pragma once
 
-#include "bundle/import.h"
 #include "bundle/progress.h"
 #include "plan/import_plan.h"
 #include "store/store_writer.h"

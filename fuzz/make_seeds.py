@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Makes the seed corpora in fuzz/corpus/ from a small bundle and from the schema examples.
+
+    fuzz/make_seeds.py BUNDLE_DIR
+
+The seeds are committed; run this again only when a format gains something worth seeding. What fuzzing
+finds is added beside them by hand, with a name that says what it was.
+"""
+import gzip
+import io
+import pathlib
+import struct
+import sys
+import tarfile
+import zlib
+
+ROOT = pathlib.Path(__file__).resolve().parent
+DATA = ROOT.parent / "tests/data/schemas"
+MAX_SEED = 32 * 1024
+
+
+def put(target, name, content):
+    folder = ROOT / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(content) <= MAX_SEED:
+        (folder / name).write_bytes(content)
+
+
+def volume_parts(path):
+    """Header, head, files of the head, and tail of a volume (docs/bundle-format.md section 3)."""
+    data = path.read_bytes()
+    head_size, = struct.unpack_from("<Q", data, 40)
+    data_offset, data_size = struct.unpack_from("<QQ", data, 80)
+    head = data[512:512 + head_size]
+    files, at = {}, 4
+    for _ in range(struct.unpack_from("<I", head, 0)[0]):
+        length, = struct.unpack_from("<H", head, at)
+        name = head[at + 2:at + 2 + length].decode()
+        size, = struct.unpack_from("<Q", head, at + 2 + length)
+        at += 10 + length
+        files[name] = head[at:at + size]
+        at += size
+    return data[:512], head, files, data[data_offset + data_size:]
+
+
+def bundle_seeds(folder):
+    header, head, files, tail = volume_parts(next(folder.glob("*.bundle")))
+    put("volume", "header", header)
+    put("volume", "head", head)
+    put("volume", "tail", tail)
+    put("index", "index", files["index"])
+    put("index", "recipe", b"\x00\x03abc\x01\x02" + bytes([0x81, 0x10, 0x00, 0x9C, 0x01]))
+    put("blob_list", "list", files["blobs.list"])
+    put("manifest", "manifest", files["manifest.json"])
+    put("json", "manifest", files["manifest.json"])
+    for name in ("statement.json", "carrier.json"):
+        put("trust_documents", name, bytes([name != "statement.json"]) + files[name])
+        put("json", name, files[name])
+    for path in folder.glob("*.minisig"):
+        put("trust_minisign", path.name.split(".")[0], path.read_bytes())
+    for path in folder.glob("*.pub"):
+        put("trust_minisign", "pub", path.read_bytes())
+        put("trust_root", "pub", path.read_bytes())
+
+
+def archive_seeds():
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, content in (("manifest.json", b'[{"Config":"c.json","Layers":["l.tar"],"RepoTags":["a:1"]}]'),
+                              ("c.json", b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}'),
+                              ("l.tar", b"\0" * 1024), ("n" * 150, b"long name")):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    put("tar", "pax", buffer.getvalue())
+    put("oci_archive", "docker", buffer.getvalue())
+    text = b"some words that come again and again, again and again. " * 40
+    for level in (1, 6, 9):
+        put("gzip", f"level{level}", gzip.compress(text, level, mtime=0))
+    put("gzip", "members", gzip.compress(text, 6, mtime=0) + gzip.compress(b"x", 9, mtime=0) + b"\0" * 9)
+    raw = zlib.compressobj(6, zlib.DEFLATED, -15)
+    put("gzip", "named", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0" + raw.compress(text) + raw.flush() + b"\0" * 8)
+
+
+def example_seeds():
+    targets = {"release-spec": ("spec", "yaml"), "release-manifest": ("manifest", "json"),
+               "trust-root": ("trust_root", "json")}
+    for schema, names in targets.items():
+        for path in sorted((DATA / schema / "valid").glob("*.json")):
+            for target in names:
+                put(target, f"{schema}-{path.stem}", path.read_bytes())
+
+
+def text_seeds():
+    put("yaml", "small", b"a: [1, 2.5, true, null, 'x']\nb: {c: \"d\"}\n")
+    put("auth_challenge", "bearer",
+        b'Bearer realm="https://auth.example.com/token",service="registry.example.com",scope="repository:a/b:pull"')
+    put("auth_challenge", "basic", b'Basic realm="registry"')
+    put("docker_config", "auths",
+        b'{"auths":{"registry.example.com/app":{"auth":"dXNlcjpwYXNz"}},"credHelpers":{"docker.io":"secretservice"}}')
+    put("oci_reference", "name", b"registry.example.com:5000/app/server:1.4.0@sha256:" + b"a" * 64)
+    put("oci_reference", "short", b"redis:7")
+    put("oci_document", "manifest",
+        b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{"mediaType":'
+        b'"application/vnd.oci.image.config.v1+json","digest":"sha256:' + b"b" * 64 + b'","size":2},"layers":[]}')
+    put("oci_document", "index",
+        b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[{"mediaType":'
+        b'"application/vnd.oci.image.manifest.v1+json","digest":"sha256:' + b"c" * 64 +
+        b'","size":2,"platform":{"architecture":"amd64","os":"linux"}}]}')
+    put("registry_path", "manifest", b"/v2/app/server/manifests/1.4.0?ns=registry.example.com")
+    put("registry_path", "range", b"bytes=0-99")
+    put("registry_path", "referrers", b"/v2/app/server/referrers/sha256:" + b"d" * 64 + b"?artifactType=a%2Fb")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    bundle_seeds(pathlib.Path(sys.argv[1]))
+    archive_seeds()
+    example_seeds()
+    text_seeds()
