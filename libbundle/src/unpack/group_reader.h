@@ -31,7 +31,7 @@ class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;
 
-  static constexpr std::uint64_t kDefaultBudget = 96 << 20;
+  static constexpr std::uint64_t kDefaultBudget = 80 << 20;
 
   // Neither owned.
   GroupReader(const format::Index& index, const LeafSource& source,

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
+#include <vector>
 
 #include "bundle/error.h"
 #include "codec/deflate_encoder.h"
@@ -54,10 +54,26 @@ class BoundedSink final : public Sink {
   std::uint64_t produced_ = 0;
 };
 
-// Reads runs, and decodes the next group of a stream while the current one is used.
+// Calls load(group) whenever a reader that keeps one group per stream has to change it. The runs of
+// a recipe walk each stream mostly forward, so this is far less often than there are runs.
+void walk_loads(ByteView recipe, const Index& index, const Digest& blob,
+                const std::function<void(std::uint32_t)>& load) {
+  std::array<const Group*, format::kStreamCount> current{};
+  visit_groups(recipe, index, blob, [&](std::uint32_t number) {
+    const Group& group = index.groups[number];
+    if (current[group.stream] == &group) return;
+    current[group.stream] = &group;
+    load(number);
+  });
+}
+
+// Reads runs; while one group is used, the next one that the recipe needs is decoded.
 class RunReader {
  public:
-  RunReader(GroupReader& groups, const Cancel& cancel) : groups_(groups), cancel_(cancel) {}
+  RunReader(GroupReader& groups, ByteView recipe, const Digest& blob, const Cancel& cancel)
+      : groups_(groups), cancel_(cancel) {
+    walk_loads(recipe, groups.index(), blob, [this](std::uint32_t group) { loads_.push_back(group); });
+  }
 
   void copy(const Run& run, Sink& out) {
     if (run.source == format::kZeroSource) {
@@ -90,33 +106,33 @@ class RunReader {
     }
   }
 
-  // One group per stream stays held: recipes walk streams mostly forward.
   const Group& load(std::uint8_t stream, std::uint64_t offset) {
-    const Index& index = groups_.index();
     if (const Group* group = current_[stream];
         group != nullptr && offset >= group->plain_offset &&
         offset - group->plain_offset < group->plain_size) {
       return *group;
     }
     cancel_.check();
-    const Group* group = index.find_group(stream, offset);
-    const bool forward = current_[stream] != nullptr && group > current_[stream];
+    const Group* group = groups_.index().find_group(stream, offset);
+    const std::uint32_t number = groups_.index().group_number(*group);
     held_[stream] = nullptr;
-    held_[stream] = groups_.get(index.group_number(*group));
+    held_[stream] = groups_.get(number);
     current_[stream] = group;
-    // Reading on in the same direction: have the next one decoded meanwhile.
-    if (forward || group->plain_offset == 0) read_ahead(*group);
+    read_ahead(number);
     return *group;
   }
 
-  void read_ahead(const Group& group) {
-    const Group* next =
-        groups_.index().find_group(group.stream, group.plain_offset + group.plain_size);
-    if (next != nullptr) groups_.read_ahead(groups_.index().group_number(*next));
+  // After a start in the middle of a blob the loads before it are passed over.
+  void read_ahead(std::uint32_t loaded) {
+    while (next_load_ < loads_.size() && loads_[next_load_] != loaded) ++next_load_;
+    ++next_load_;
+    if (next_load_ < loads_.size()) groups_.read_ahead(loads_[next_load_]);
   }
 
   GroupReader& groups_;
   const Cancel& cancel_;
+  std::vector<std::uint32_t> loads_;  // every group change of the recipe, in order
+  std::size_t next_load_ = 0;
   std::array<const Group*, format::kStreamCount> current_{};
   std::array<GroupReader::Plain, format::kStreamCount> held_{};
 };
@@ -159,7 +175,7 @@ Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob) {
 void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
                  const Cancel& cancel, std::uint64_t skip) {
   RecipeReader reader(recipe, groups.index(), blob.digest);
-  RunReader runs(groups, cancel);
+  RunReader runs(groups, recipe, blob.digest, cancel);
   BoundedSink bounded(out, blob, skip);
   Segment segment;
   while (reader.next_segment(segment)) {
