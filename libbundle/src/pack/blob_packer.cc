@@ -189,13 +189,30 @@ Run BlobPacker::store_object(ByteView bytes) {
   if (bytes.size() >= kMinDedupe && all_zero(bytes)) return {format::kZeroSource, 0, 0, bytes.size()};
   if (bytes.size() < kMinDedupe) return store_unique(Stream::content, bytes);
   const Digest digest = sha256(bytes);
-  if (const auto known = objects_.find(digest); known != objects_.end()) {
+  const auto known = objects_.find(digest);
+  if (known != objects_.end() && worth_fetching(known->second, bytes.size())) {
     return {static_cast<std::uint8_t>(known->second.stream), 0, known->second.offset, bytes.size()};
   }
   const Stream stream = is_opaque(bytes) ? Stream::opaque : Stream::content;
   const Run run = store_unique(stream, bytes);
-  objects_.emplace(digest, Place{stream, run.offset});
+  objects_.insert_or_assign(digest, Place{stream, run.offset});
+  note_use({stream, run.offset});
   return run;
+}
+
+bool BlobPacker::worth_fetching(const Place& place, std::size_t size) {
+  const auto group = std::pair(place.stream, place.offset / packs_.group_size());
+  if (size < kMinFarDedupe && std::ranges::find(near_, group) == near_.end()) return false;
+  note_use(place);
+  return true;
+}
+
+void BlobPacker::note_use(const Place& place) {
+  const auto group = std::pair(place.stream, place.offset / packs_.group_size());
+  if (!near_.empty() && near_.front() == group) return;
+  std::erase(near_, group);
+  near_.push_front(group);
+  if (near_.size() > kNearGroups) near_.pop_back();
 }
 
 Run BlobPacker::store_header(ByteView bytes) {

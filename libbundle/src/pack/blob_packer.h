@@ -1,6 +1,7 @@
 // Takes blobs apart into objects, stores each object once, and writes the recipes.
 #pragma once
 
+#include <deque>
 #include <set>
 #include <unordered_map>
 
@@ -33,6 +34,11 @@ class BlobPacker {
   static constexpr std::size_t kBlock = 128 << 10;
   // Smaller objects cost more in recipes and in the table than they save.
   static constexpr std::size_t kMinDedupe = 256;
+  // An importer keeps some groups decoded. An object that lies in none of the groups used lately is
+  // stored again unless it is at least this large: to fetch a whole group for a small file costs the
+  // site more time than the file costs the bundle.
+  static constexpr std::size_t kMinFarDedupe = 16 << 10;
+  static constexpr std::size_t kNearGroups = 3;
 
   BlobPacker(PackWriter& packs, format::Index& index) : packs_(packs), index_(index) {}
 
@@ -54,11 +60,15 @@ class BlobPacker {
 
  private:
   format::Run store_unique(Stream stream, ByteView bytes);
+  // Whether the group of `place` is among those used lately; notes its use if `size` is worth it.
+  bool worth_fetching(const Place& place, std::size_t size);
+  void note_use(const Place& place);
   void write_recipe(const release::BlobInput& blob, format::RecipeWriter& recipe);
 
   PackWriter& packs_;
   format::Index& index_;
   std::unordered_map<Digest, Place> objects_;
+  std::deque<std::pair<Stream, std::uint64_t>> near_;  // groups used lately, last first
   std::set<format::Feature> features_;
   PackStats stats_;
 };

@@ -41,6 +41,7 @@ class PackWriter {
   PackWriter(FileSystem& fs, const Path& temp_directory, const PackProfile& profile);
   ~PackWriter();
 
+  std::uint32_t group_size() const { return profile_.group_size; }
   // Returns where in the stream the bytes begin.
   std::uint64_t append(Stream stream, ByteView bytes);
   // Closes all groups. Recipes' groups come first in the index, so that volumes can repeat them.
