@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "bundle/error.h"
 #include "codec/zstd.h"
 
@@ -81,14 +83,22 @@ std::shared_future<GroupReader::Plain> GroupReader::claim(std::uint32_t group,
   return plain;
 }
 
+// Least recently used first, but never a group that somebody reads from or decodes right now: that
+// would free nothing and cost another decoding.
 void GroupReader::evict_locked() {
-  // The newest slot stays even when it alone exceeds the budget.
-  while (held_ > budget_ && order_.size() > 1) {
-    const auto victim = slots_.find(order_.back());
-    held_ -= victim->second.size;
-    order_.pop_back();
-    slots_.erase(victim);
+  for (auto place = order_.end(); held_ > budget_ && place != order_.begin();) {
+    --place;
+    const auto slot = slots_.find(*place);
+    if (!is_idle(slot->second)) continue;
+    held_ -= slot->second.size;
+    slots_.erase(slot);
+    place = order_.erase(place);
   }
+}
+
+bool GroupReader::is_idle(const Slot& slot) {
+  const bool ready = slot.plain.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  return ready && slot.plain.get().use_count() == 1;
 }
 
 void GroupReader::fulfil(std::uint32_t group, std::promise<Plain>& promise) {

@@ -24,9 +24,9 @@ Bytes read_verified_leaf(const format::Index& index, const LeafSource& source, s
 // True when every leaf of the group is at hand.
 bool has_group(const LeafSource& source, const format::Group& group);
 
-// Thread-safe. Keeps decoded groups up to `budget` bytes, least recently used first out; groups in
-// use are not counted twice but may keep memory beyond it: at most one per reader and one per
-// read-ahead. Peak memory: budget + (readers + 1) x (largest group plain + packed).
+// Thread-safe. Keeps decoded groups up to `budget` bytes; what nobody uses and was not used for the
+// longest goes first. Groups in use may exceed the budget: at most one per reader and stream and one
+// per read-ahead. Peak memory: budget, or what is in use, plus one packed group a thread.
 class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;
@@ -59,6 +59,7 @@ class GroupReader {
   std::shared_future<Plain> claim(std::uint32_t group, std::promise<Plain>& promise, bool& mine);
   void fulfil(std::uint32_t group, std::promise<Plain>& promise);
   void evict_locked();
+  static bool is_idle(const Slot& slot);
 
   const format::Index& index_;
   const LeafSource& source_;
