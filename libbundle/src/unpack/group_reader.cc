@@ -105,15 +105,19 @@ void GroupReader::fulfil(std::uint32_t group, std::promise<Plain>& promise) {
   try {
     promise.set_value(decode(group));
   } catch (...) {
+    // A failed read may succeed later (another stick): it is forgotten before it is told.
+    forget(group);
     promise.set_exception(std::current_exception());
-    // A failed read may succeed later (another stick): do not remember it.
-    const std::lock_guard lock(mutex_);
-    if (const auto found = slots_.find(group); found != slots_.end()) {
-      held_ -= found->second.size;
-      order_.erase(found->second.order);
-      slots_.erase(found);
-    }
   }
+}
+
+void GroupReader::forget(std::uint32_t group) {
+  const std::lock_guard lock(mutex_);
+  const auto found = slots_.find(group);
+  if (found == slots_.end()) return;
+  held_ -= found->second.size;
+  order_.erase(found->second.order);
+  slots_.erase(found);
 }
 
 GroupReader::Plain GroupReader::get(std::uint32_t group) {

@@ -31,7 +31,7 @@ class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;
 
-  static constexpr std::uint64_t kDefaultBudget = 80 << 20;
+  static constexpr std::uint64_t kDefaultBudget = 128 << 20;
 
   // Neither owned.
   GroupReader(const format::Index& index, const LeafSource& source,
@@ -58,6 +58,7 @@ class GroupReader {
   Plain decode(std::uint32_t group);
   std::shared_future<Plain> claim(std::uint32_t group, std::promise<Plain>& promise, bool& mine);
   void fulfil(std::uint32_t group, std::promise<Plain>& promise);
+  void forget(std::uint32_t group);
   void evict_locked();
   static bool is_idle(const Slot& slot);
 
