@@ -405,18 +405,17 @@ class Bundle:
         need(statement["_type"] == "release" and statement["spec_version"].startswith("1."), "statement.json: type")
         need(carrier["_type"] == "carrier" and carrier["spec_version"].startswith("1."), "carrier.json: type")
         need(carrier["kind"] == "bundle", "carrier.json: kind")
-        need(carrier["statement_digest"] == digest_text(files["statement.json"]), "carrier.json: statement_digest")
+        need(carrier["statement"]["digest"] == digest_text(files["statement.json"]), "carrier.json: statement")
         need(statement["manifest"] == described(files["manifest.json"], MAX_DOCUMENT_BYTES), "manifest.json: digest or size")
-        need(statement["blob_list"] == described(files["blobs.list"]), "blobs.list: digest or size")
-        described_index = dict(carrier["index"])
-        leaf_count = described_index.pop("leaf_count")
-        need(described_index == described(files["index"]), "index: digest or size")
+        expected = described(files["blobs.list"], MAX_BLOB_LIST_BYTES)
+        need({key: statement["blobs"][key] for key in expected} == expected, "blobs.list: digest or size")
+        need(carrier["index"] == described(files["index"], MAX_INDEX_BYTES), "index: digest or size")
         self.sizes = parse_blob_list(files["blobs.list"])
-        need(statement["blob_count"] == len(self.sizes), "statement.json: number of blobs")
-        need(statement["blob_bytes"] == sum(self.sizes.values()), "statement.json: bytes of blobs")
+        need(statement["blobs"]["count"] == len(self.sizes), "statement.json: number of blobs")
+        need(statement["blobs"]["bytes"] == sum(self.sizes.values()), "statement.json: bytes of blobs")
         self.index = Index(files["index"], self.sizes)
-        need(leaf_count == len(self.index.leaf_hashes), "carrier.json: number of leaves")
-        need(carrier["pack_size"] == self.index.pack_size, "carrier.json: size of the pack stream")
+        need(carrier["pack"]["leaves"] == len(self.index.leaf_hashes), "carrier.json: number of leaves")
+        need(carrier["pack"]["size"] == self.index.pack_size, "carrier.json: size of the pack stream")
         self.place_leaves()
 
     def place_leaves(self):
@@ -628,7 +627,7 @@ def summary_of(bundle):
         blobs.append({"digest": blob.digest, "size": blob.size, "segments": len(names)})
     return {
         "product": bundle.statement["product"],
-        "version": bundle.statement["version"],
+        "version": bundle.statement["release_version"],
         "volumes": len(bundle.volumes),
         "missing_leaves": bundle.missing_leaves,
         "features": [KNOWN_FEATURES[feature] for feature in bundle.index.features],
