@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <mutex>
 #include <optional>
 
 #include "api/open_bundle.h"
@@ -63,15 +66,17 @@ class Import {
   ImportReport run(Progress& progress, const Cancel& cancel) {
     const auto start = std::chrono::steady_clock::now();
     ImportReport result;
-    if (store_) lock();
+    if (store_) {
+      lock();
+      if (already_imported_) drop_damaged_blobs(progress, cancel);
+    }
     result.plan = plan(cancel);
     check_space(result.plan);
     if (!store_) {
       store_ = store::SiteStore::create(fs_, options_.store);
-      state_.emplace(fs_, store_->trust_dir());
       lock();
     }
-    if (!result.plan.already_imported || result.plan.blobs_new > 0) {
+    if (!result.plan.already_imported || result.plan.blobs_new > 0 || needs_publishing()) {
       take_in(result, progress, cancel);
     }
     result.complete = true;
@@ -83,13 +88,60 @@ class Import {
   const format::Index& index() const { return opened_->head.index; }
   const trust::Statement& statement() const { return *opened_->head.release; }
 
+  // What was read before the lock may have changed meanwhile: it is read again.
   void lock() {
     writer_.emplace(store_);
+    state_.emplace(fs_, store_->trust_dir());
+    check_site();
     // A second --trust may only confirm what is pinned.
     if (state_->current() && !options_.trust.empty()) {
       const std::string text = read_text_file(fs_, options_.trust, format::kMaxDocumentBytes);
       state_->pin(trust::TrustRoot::load(text, options_.trust.string()));
     }
+    const std::string& fingerprint = options_.trust_fingerprint;
+    if (state_->current() && !fingerprint.empty() && !state_->current()->matches(fingerprint)) {
+      throw Error(ErrorCode::wrong_key,
+                  fmt::format("this site trusts {}, not {}", state_->current()->fingerprint(), fingerprint),
+                  "Leave --trust-fingerprint out: the site knows whom it trusts. A new vendor key "
+                  "comes with the vendor's chain of roots.");
+    }
+  }
+
+  // Who imports a release again wants it whole: blobs that were damaged since go, and come anew.
+  void drop_damaged_blobs(Progress& progress, const Cancel& cancel) {
+    const auto& blobs = opened_->head.blobs;
+    progress.phase("checking what is here", statement().blob_bytes);
+    std::atomic<std::size_t> next{0};
+    std::mutex mutex;
+    std::uint64_t done = 0;
+    run_workers(worker_count(options_.jobs), [&](const std::atomic<bool>& stop) {
+      for (std::size_t i = next++; i < blobs.size() && !stop; i = next++) {
+        if (!store_->blob_problem(blobs[i], cancel).empty()) writer_->drop_blob(blobs[i].digest);
+        const std::lock_guard guard(mutex);
+        progress.advance(done += blobs[i].size);
+      }
+    });
+  }
+
+  // True when an import was cut short after the release had become visible, or when one of its
+  // documents was changed since.
+  bool needs_publishing() const {
+    if (fs_.status(store_->staging_dir() / to_hex(opened_->volumes.bundle_id))) return true;
+    const Path folder = store_->release_dir(statement().version);
+    return std::ranges::any_of(release_files(), [&](const format::NamedFile& file) {
+      return !fs_.status(folder / file.name) ||
+             read_text_file(fs_, folder / file.name, format::kMaxBlobListBytes) != file.content;
+    });
+  }
+
+  format::FileList release_files() const {
+    format::FileList files = {{"blobs.list", opened_->head.blob_list},
+                              {"manifest.json", opened_->head.manifest},
+                              {"statement.json", opened_->head.release.raw()}};
+    for (const trust::SignatureFile& file : opened_->head.release_signatures) {
+      files.push_back({file.name, file.content});
+    }
+    return files;
   }
 
   bool already_imported() const {
@@ -208,21 +260,16 @@ class Import {
     }
     if (!state_->current()) state_->pin(opened_->root);
     state_->update_root(unpack::carried_roots(opened_->volumes));
-    format::FileList files = {{"blobs.list", opened_->head.blob_list},
-                              {"manifest.json", opened_->head.manifest},
-                              {"statement.json", opened_->head.release.raw()}};
-    for (const trust::SignatureFile& file : opened_->head.release_signatures) {
-      files.push_back({file.name, file.content});
-    }
-    writer_->publish_release(statement().version, files);
+    writer_->publish_release(statement().version, release_files());
     state_->accept_release(opened_->head.release, already_imported_);
-    writer_->drop_staged(opened_->volumes.bundle_id);
     codec::Json event;
     event.set("version", statement().version);
     event.set("product", statement().product);
     event.set("bundle", to_hex(opened_->volumes.bundle_id));
     event.set("statement", opened_->head.release.digest().text());
     writer_->audit("import", std::move(event));
+    // Last: as long as it is there, the next import of this bundle does these steps again.
+    writer_->drop_staged(opened_->volumes.bundle_id);
   }
 
   const ImportOptions& options_;

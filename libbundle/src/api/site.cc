@@ -114,24 +114,6 @@ void require_complete(const SiteStore& store, const std::string& version) {
               "Import the release again: only what is missing is written.");
 }
 
-// Reads one blob; empty when it is sound.
-std::string check_blob(const SiteStore& store, const BlobEntry& blob, const Cancel& cancel) {
-  const auto size = store.blob_size(blob.digest);
-  if (!size) return "missing";
-  if (*size != blob.size) return fmt::format("has {} bytes instead of {}", *size, blob.size);
-  const auto file = store.open_blob(blob.digest);
-  Sha256 hash;
-  Bytes buffer(1 << 20);
-  std::uint64_t offset = 0;
-  while (const std::size_t count = file->read_at(offset, buffer)) {
-    cancel.check();
-    hash.write(ByteView(buffer).first(count));
-    offset += count;
-  }
-  file->drop_cache(0, offset);
-  return hash.finish() == blob.digest ? "" : "does not match its digest";
-}
-
 std::vector<std::string> find_leftovers(const SiteStore& store) {
   std::vector<std::string> leftovers;
   for (const std::string& name : store.fs().list(store.staging_dir())) {
@@ -211,7 +193,7 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
       if (stop || next == blobs.end()) return;
       const auto& [blob, version] = (next++)->second;
       lock.unlock();
-      std::string problem = check_blob(*store, blob, cancel);
+      std::string problem = store->blob_problem(blob, cancel);
       lock.lock();
       progress.advance(done += blob.size);
       if (!problem.empty()) {
@@ -239,8 +221,9 @@ Activation activate_release(const std::filesystem::path& root, const std::string
     throw Error(ErrorCode::gate_refused, answer.reason, answer.next_step);
   }
   Activation activation{store->active_version().value_or(""), version};
-  if (activation.from == activation.to) return activation;
+  // The same one again completes an activation that was cut short.
   writer.activate(version);
+  if (activation.from == activation.to) return activation;
   codec::Json event;
   event.set("from", activation.from);
   event.set("to", activation.to);

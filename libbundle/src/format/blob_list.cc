@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kDigestText = 71;  // "sha256:" and 64 digits
 
 [[noreturn]] void fail(std::string_view what, std::size_t line, std::string_view reason) {
-  throw Error(ErrorCode::statement_invalid, fmt::format("{}: line {}: {}", what, line, reason));
+  throw Error(ErrorCode::statement_invalid, fmt::format("{}: line {}: {}", what, line, reason),
+              "The list was made or changed by hand: copy it again from the original.");
 }
 
 std::optional<std::uint64_t> parse_size(std::string_view digits) {

@@ -11,12 +11,16 @@
 
 namespace bundle::format {
 
+// The hint for what a signature covers: copying again does not help.
+inline constexpr std::string_view kMadeWrong =
+    "The bundle was made wrong: ask the vendor for a new one.";
+
 // Every read past the end, and every malformed varint, throws Error{code} that names `what` and
 // the offset. Does not own the bytes.
 class ByteReader {
  public:
-  ByteReader(ByteView bytes, ErrorCode code, std::string_view what)
-      : bytes_(bytes), code_(code), what_(what) {}
+  ByteReader(ByteView bytes, ErrorCode code, std::string_view what, std::string_view hint = kMadeWrong)
+      : bytes_(bytes), code_(code), what_(what), hint_(hint) {}
 
   std::size_t offset() const { return offset_; }
   std::size_t remaining() const { return bytes_.size() - offset_; }
@@ -56,7 +60,7 @@ class ByteReader {
     }
   }
   [[noreturn]] void fail(std::string_view reason) const {
-    throw Error(code_, fmt::format("{}: {} (at offset {})", what_, reason, offset_));
+    throw Error(code_, fmt::format("{}: {} (at offset {})", what_, reason, offset_), hint_);
   }
 
  private:
@@ -64,6 +68,7 @@ class ByteReader {
   std::size_t offset_ = 0;
   ErrorCode code_;
   std::string what_;
+  std::string hint_;
 };
 
 // The writing side.

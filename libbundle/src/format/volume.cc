@@ -90,7 +90,7 @@ VolumeHeader decode_volume_header(ByteView bytes, std::string_view what) {
                 fmt::format("{}: the volume header (offset 0 to 511) does not match its checksum", what),
                 std::string(kCopyHint));
   }
-  ByteReader in(bytes, ErrorCode::volume_corrupt, what);
+  ByteReader in(bytes, ErrorCode::volume_corrupt, what, kCopyHint);
   in.take(kVolumeMagic.size());
   if (const auto version = in.le<std::uint32_t>(); version != kVolumeVersion) {
     throw Error(ErrorCode::unsupported,
@@ -139,7 +139,7 @@ Bytes encode_file_list(FileList files) {
 }
 
 FileList decode_file_list(ByteView bytes, std::string_view what) {
-  ByteReader in(bytes, ErrorCode::volume_corrupt, what);
+  ByteReader in(bytes, ErrorCode::volume_corrupt, what, kCopyHint);
   const auto count = in.le<std::uint32_t>();
   if (count > kMaxListFiles) in.fail("has too many files in a list");
   FileList files;
@@ -167,7 +167,8 @@ Bytes encode_tail(FileList files) {
 }
 
 FileList decode_tail(ByteView bytes, std::string_view what) {
-  ByteReader in(bytes, ErrorCode::volume_corrupt, fmt::format("{}: the tail (signatures)", what));
+  ByteReader in(bytes, ErrorCode::volume_corrupt, fmt::format("{}: the tail (signatures)", what),
+                kCopyHint);
   if (as_text(in.take(kTailMagic.size())) != kTailMagic) in.fail("does not begin with its magic");
   const auto size = in.le<std::uint64_t>();
   const Digest digest = Digest::from_bytes(in.take(Digest::kSize));

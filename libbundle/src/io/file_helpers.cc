@@ -9,7 +9,8 @@ Bytes read_file(FileSystem& fs, const Path& path, std::uint64_t limit) {
   const auto file = fs.open(path);
   if (file->size() > limit) {
     throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}",
-                                              path.string(), file->size(), limit));
+                                              path.string(), file->size(), limit),
+                "This is not the file that it should be: check the path, or copy it again.");
   }
   FileSource source(*file);
   return read_all(source, limit, path.string());

@@ -45,8 +45,18 @@ namespace {
                   "Check that the medium is still plugged in, then run the same command again: it "
                   "continues.");
     default:
-      throw Error(ErrorCode::io_error, message);
+      throw Error(ErrorCode::io_error, message,
+                  "The operating system refused it; if the reason above does not help, check the disk "
+                  "and the system log, then run the same command again.");
   }
+}
+
+// Opening for reading: no permission says nothing about the destination.
+[[noreturn]] void fail_reading(int error, const Path& path) {
+  if (error != EACCES && error != EPERM) fail(error, "open", path);
+  throw Error(ErrorCode::media_unreadable,
+              fmt::format("cannot read {}: {}", path.string(), strerror(error)),
+              "Run as a user that may read it, or check how the medium is mounted.");
 }
 
 template <typename Call>
@@ -207,7 +217,7 @@ class PosixFileSystem final : public FileSystem {
  public:
   std::unique_ptr<ReadableFile> open(const Path& path) override {
     UniqueFd fd(retry_interrupted([&] { return ::open(path.c_str(), O_RDONLY | O_CLOEXEC); }));
-    if (!fd) fail(errno, "open", path);
+    if (!fd) fail_reading(errno, path);
     return std::make_unique<PosixReadableFile>(std::move(fd), path);
   }
 
@@ -241,7 +251,7 @@ class PosixFileSystem final : public FileSystem {
 
   std::vector<std::string> list(const Path& directory) override {
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
-    if (!dir) fail(errno, "list", directory);
+    if (!dir) fail_reading(errno, directory);
     std::vector<std::string> names;
     errno = 0;
     while (const dirent* entry = ::readdir(dir.get())) {

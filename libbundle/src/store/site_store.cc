@@ -19,6 +19,7 @@ constexpr std::string_view kLayoutContent = R"({"imageLayoutVersion":"1.0.0"})";
 constexpr std::string_view kEmptyIndex =
     R"({"manifests":[],"mediaType":"application/vnd.oci.image.index.v1+json","schemaVersion":2})";
 constexpr std::uint64_t kMaxSmallFile = 64 * 1024;
+constexpr std::size_t kReadBuffer = 1 << 20;
 
 Error not_a_store(const Path& root, std::string_view reason) {
   return Error(ErrorCode::store_invalid, fmt::format("{} is not a site store: {}", root.string(), reason),
@@ -81,6 +82,23 @@ std::optional<std::uint64_t> SiteStore::blob_size(const Digest& digest) const {
 }
 
 bool SiteStore::has_blob(const BlobEntry& blob) const { return blob_size(blob.digest) == blob.size; }
+
+std::string SiteStore::blob_problem(const BlobEntry& blob, const Cancel& cancel) const {
+  const auto size = blob_size(blob.digest);
+  if (!size) return "missing";
+  if (*size != blob.size) return fmt::format("has {} bytes instead of {}", *size, blob.size);
+  const auto file = open_blob(blob.digest);
+  Sha256 hash;
+  Bytes buffer(kReadBuffer);
+  std::uint64_t offset = 0;
+  while (const std::size_t count = file->read_at(offset, buffer)) {
+    cancel.check();
+    hash.write(ByteView(buffer).first(count));
+    offset += count;
+  }
+  file->drop_cache(0, offset);
+  return hash.finish() == blob.digest ? "" : "does not match its digest";
+}
 
 std::unique_ptr<ReadableFile> SiteStore::open_blob(const Digest& digest) const {
   return fs_.open(blob_path(digest));

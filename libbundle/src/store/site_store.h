@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bundle/progress.h"
 #include "crypto/digest.h"
 #include "format/blob_list.h"
 #include "io/file_system.h"
@@ -61,6 +62,8 @@ class SiteStore {
   Path blob_path(const Digest& digest) const;  // blobs/sha256/<hex>
   std::optional<std::uint64_t> blob_size(const Digest& digest) const;
   bool has_blob(const BlobEntry& blob) const;
+  // Reads the blob and compares: empty when it is sound, else what is wrong with it, for people.
+  std::string blob_problem(const BlobEntry& blob, const Cancel& cancel) const;
   // Throws Error{not_found}.
   std::unique_ptr<ReadableFile> open_blob(const Digest& digest) const;
 

@@ -27,6 +27,15 @@ std::unique_ptr<FileLock> lock_store(const SiteStore& store) {
   return store.fs().lock(store.root() / ".lock");
 }
 
+// None when the release's manifest is damaged: the audit names it, other releases must not suffer.
+std::vector<NamedArtifact> readable_artifacts(const SiteStore& store, const std::string& version) {
+  try {
+    return store.release_artifacts(version);
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 codec::Json descriptor_json(const NamedArtifact& artifact) {
   codec::Json entry;
   entry.set("mediaType", artifact.descriptor.media_type);
@@ -190,9 +199,17 @@ void StoreWriter::publish_release(const std::string& version, const format::File
     out->sync();
   }
   fs_.sync_directory(staged);
-  // Only a release whose folder was damaged is published again.
-  if (fs_.status(final_path)) remove_release(version);
-  fs_.rename(staged, final_path);
+  if (fs_.status(final_path)) {
+    // Published before: a cut-short import or a repair. The folder of a release that may be live is
+    // never away, so its files are replaced one by one.
+    for (const format::NamedFile& file : files) {
+      fs_.rename(staged / file.name, final_path / file.name);
+    }
+    fs_.sync_directory(final_path);
+    fs_.remove_all(staged);
+  } else {
+    fs_.rename(staged, final_path);
+  }
   fs_.sync_directory(store_->root() / "releases");
   write_index();
 }
@@ -250,6 +267,8 @@ GcResult StoreWriter::collect(const std::vector<std::string>& releases_to_remove
       fs_.remove_all(store_->staging_dir() / name);
     }
   }
+  // Before blobs go, so that index.json never names what is away; on a full disk afterwards.
+  const bool index_written = dry_run || try_write_index();
   const Path folder = store_->root() / "blobs" / "sha256";
   for (const std::string& name : fs_.list(folder)) {
     const std::string digest = "sha256:" + name;
@@ -258,10 +277,21 @@ GcResult StoreWriter::collect(const std::vector<std::string>& releases_to_remove
     result.bytes += fs_.status(folder / name).value_or(FileStatus{}).size;
     if (!dry_run) fs_.remove(folder / name);
   }
-  // Last, because it is the only step that needs free space.
-  if (!dry_run) write_index();
+  if (!index_written) write_index();
   return result;
 }
+
+bool StoreWriter::try_write_index() {
+  try {
+    write_index();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::no_space) throw;
+    return false;
+  }
+}
+
+void StoreWriter::drop_blob(const Digest& digest) { fs_.remove(store_->blob_path(digest)); }
 
 // index.json follows from the releases: every named artifact by digest. Where two releases give one
 // name to different digests the plain name is the active release's, or else the newest one's.
@@ -270,7 +300,7 @@ void StoreWriter::write_index() {
   std::vector<ReleaseInfo> releases = store_->releases();
   std::ranges::stable_partition(releases, [](const ReleaseInfo& release) { return !release.active; });
   for (const ReleaseInfo& release : releases) {
-    for (const NamedArtifact& artifact : store_->release_artifacts(release.version)) {
+    for (const NamedArtifact& artifact : readable_artifacts(*store_, release.version)) {
       const auto [place, added] = by_name.try_emplace(artifact.name, artifact);
       if (added || place->second.descriptor.digest == artifact.descriptor.digest) continue;
       NamedArtifact older = std::exchange(place->second, artifact);

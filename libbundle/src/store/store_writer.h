@@ -62,6 +62,8 @@ class StoreWriter {
   void commit_blob(std::unique_ptr<BlobWriter> writer);
   // All committed blobs are durable and visible afterwards.
   void flush_blobs();
+  // Takes a damaged blob away, so that an import makes it anew.
+  void drop_blob(const Digest& digest);
 
   // Leaves of volumes that are not all here yet: staging/<bundle id>/<leaf number>.
   Path leaf_path(const format::BundleId& bundle, std::uint32_t leaf) const;
@@ -91,6 +93,7 @@ class StoreWriter {
   void remove_release(const std::string& version);
   std::set<Digest> needed_blobs(const std::vector<std::string>& without, bool with_unfinished) const;
   void write_index();
+  bool try_write_index();  // false on a full disk
 
   std::shared_ptr<SiteStore> store_;
   FileSystem& fs_;

@@ -102,15 +102,36 @@ bool is_tail_name(std::string_view name) {
   return name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
 }
 
+// A hostile medium may hold links, pipes and devices under any name.
+void require_file(FileSystem& fs, const Path& path) {
+  const auto status = fs.status(path);
+  if (status && status->kind == FileKind::regular) return;
+  throw Error(ErrorCode::unsafe_path, fmt::format("{} is not a plain file", path.string()),
+              "Remove it from the medium, or copy the bundle again from the original.");
+}
+
+// What volumes and loose files add to the tail is held in memory: bounded over all of them.
+void check_tail(const FileList& tail, std::string_view where) {
+  std::uint64_t bytes = 0;
+  for (const NamedFile& file : tail) bytes += file.content.size();
+  if (tail.size() <= format::kMaxListFiles && bytes <= format::kMaxTailBytes) return;
+  throw Error(ErrorCode::limit,
+              fmt::format("{}: more than {} signature files or {} bytes of them together", where,
+                          format::kMaxListFiles, format::kMaxTailBytes),
+              "Remove signature files that do not belong to this bundle.");
+}
+
 void merge_loose_files(FileSystem& fs, const Path& folder, VolumeSet& set) {
   for (const std::string& name : fs.list(folder)) {
     const bool document = std::ranges::find(kLooseDocuments, name) != kLooseDocuments.end();
     if (!document && !is_tail_name(name)) continue;
     const Path path = folder / name;
+    require_file(fs, path);
     const std::uint64_t limit = document ? format::kMaxBlobListBytes : format::kMaxTailBytes;
     const NamedFile file{name, read_text_file(fs, path, limit)};
     FileList& list = document ? set.head : set.tail;
     merge_file(list, file, path.string());
+    check_tail(set.tail, path.string());
   }
 }
 
@@ -153,7 +174,9 @@ std::vector<Path> volume_files(FileSystem& fs, const Path& source, const FileSta
   if (status.kind != FileKind::directory) return {source};
   std::vector<Path> files;
   for (const std::string& name : fs.list(source)) {
-    if (is_volume_name(name)) files.push_back(source / name);
+    if (!is_volume_name(name)) continue;
+    require_file(fs, source / name);
+    files.push_back(source / name);
   }
   return files;
 }
@@ -185,6 +208,7 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources) {
       const Bytes head = read_head(volume);
       if (set.volumes.empty()) set.head = format::decode_file_list(head, path.string());
       for (const NamedFile& file : read_tail(volume)) merge_file(set.tail, file, path.string());
+      check_tail(set.tail, path.string());
       set.volumes.push_back(std::move(volume));
     }
     const Path folder = status.kind == FileKind::directory ? source : source.parent_path();
