@@ -10,8 +10,16 @@
 namespace bundle::codec {
 namespace {
 
+constexpr std::string_view kHint =
+    "The document is damaged or was made wrong: copy it again from the original, or ask whoever made "
+    "it.";
+
+[[noreturn]] void fail(ErrorCode code, std::string message) {
+  throw Error(code, std::move(message), std::string(kHint));
+}
+
 [[noreturn]] void wrong_type(std::string_view wanted) {
-  throw Error(ErrorCode::json_invalid, fmt::format("a JSON value is not {}", wanted));
+  fail(ErrorCode::json_invalid, fmt::format("a JSON value is not {}", wanted));
 }
 
 // Builds a Json from nlohmann's events. The depth and duplicate-key rules live here, because a
@@ -54,8 +62,8 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
     if (const auto at = reason.find("syntax error"); at != std::string_view::npos) {
       reason.remove_prefix(at);
     }
-    throw Error(ErrorCode::json_invalid,
-                fmt::format("{}: malformed JSON near byte {}: {}", what_, offset, reason.substr(0, 200)));
+    codec::fail(ErrorCode::json_invalid, fmt::format("{}: malformed JSON near byte {}: {}", what_,
+                                                     offset, reason.substr(0, 200)));
   }
 
   Json take() { return std::move(result_); }
@@ -67,7 +75,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   };
 
   [[noreturn]] void fail(std::string_view reason) const {
-    throw Error(ErrorCode::json_invalid, fmt::format("{}: {}", what_, reason));
+    codec::fail(ErrorCode::json_invalid, fmt::format("{}: {}", what_, reason));
   }
 
   bool add(Json value) {
@@ -86,7 +94,7 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
 
   bool open(Json container) {
     if (stack_.size() >= max_depth_) {
-      throw Error(ErrorCode::limit,
+      codec::fail(ErrorCode::limit,
                   fmt::format("{}: JSON is nested deeper than {} levels", what_, max_depth_));
     }
     stack_.push_back({std::move(container), {}});
@@ -161,7 +169,7 @@ void append_canonical(std::string& out, const Json& value) {
     }
     out.push_back('}');
   } else {
-    throw Error(ErrorCode::json_invalid, "canonical JSON has no fractional numbers");
+    fail(ErrorCode::json_invalid, "canonical JSON has no fractional numbers");
   }
 }
 
@@ -169,7 +177,7 @@ void append_canonical(std::string& out, const Json& value) {
 
 Json::Json(std::uint64_t value) {
   if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-    throw Error(ErrorCode::limit, "a number is too large for JSON");
+    fail(ErrorCode::limit, "a number is too large for JSON");
   }
   value_ = static_cast<std::int64_t>(value);
 }
@@ -222,7 +230,7 @@ const Json* Json::find(std::string_view key) const {
 const Json& Json::at(std::string_view key) const {
   const Json* member = find(key);
   if (member == nullptr) {
-    throw Error(ErrorCode::json_invalid, fmt::format("the member '{}' is missing", key));
+    fail(ErrorCode::json_invalid, fmt::format("the member '{}' is missing", key));
   }
   return *member;
 }
@@ -245,17 +253,16 @@ void Json::push_back(Json value) {
 
 Json parse_json(std::string_view text, std::string_view what, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
-    throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}", what,
-                                              text.size(), limits.max_bytes));
+    fail(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}", what,
+                                       text.size(), limits.max_bytes));
   }
   // nlohmann takes a zero byte for the end of the text.
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    throw Error(ErrorCode::json_invalid,
-                fmt::format("{}: malformed JSON: a zero byte at {}", what, zero));
+    fail(ErrorCode::json_invalid, fmt::format("{}: malformed JSON: a zero byte at {}", what, zero));
   }
   Builder builder(what, limits.max_depth);
   if (!nlohmann::json::sax_parse(text, &builder)) {
-    throw Error(ErrorCode::json_invalid, fmt::format("{}: malformed JSON", what));
+    fail(ErrorCode::json_invalid, fmt::format("{}: malformed JSON", what));
   }
   return builder.take();
 }
