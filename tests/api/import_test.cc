@@ -261,7 +261,7 @@ class VolumesTest : public ImportTest {
  protected:
   void make_volumes() {
     SampleOptions sample;
-    sample.opaque_bytes = 11 << 20;
+    sample.opaque_bytes = 22 << 20;
     sample.modules = 40;
     const MakeReport made = make_sample_release(bundle_, bundles_.key, sample, kSampleVolume);
     ASSERT_GE(made.volumes.size(), 12U);
