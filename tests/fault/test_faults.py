@@ -271,14 +271,14 @@ class ManyVolumes(FaultTest):
         """The bundle in twelve volumes, or in as many as it gives."""
         size = sum(path.stat().st_size for path in self.site.bundle.glob("*.bundle"))
         out = self.folder / "split"
-        limit = size // 12 + 128 * 1024
-        for _ in range(12):
+        limit = size // 12 + 32 * 1024
+        for _ in range(40):
             shutil.rmtree(out, ignore_errors=True)
             result = tools.run(tools.MAKE, "split", self.site.bundle, "--out", out, "--volume-size", limit)
             volumes = len(list(out.glob("*.bundle"))) if out.exists() else 0
             if result.returncode == 0 and volumes <= 12:
                 return out
-            limit += 192 * 1024
+            limit += 48 * 1024
         self.fail(result.stderr)
 
     def spread(self, split, folder):
