@@ -33,7 +33,7 @@ void handle_signals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
   ::sigaction(SIGINT, &action, nullptr);
   ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
+  static_cast<void>(::signal(SIGPIPE, SIG_IGN));
 }
 
 void print_overview(const std::string& program, const std::string& summary,
@@ -154,10 +154,11 @@ std::uint64_t parse_size(const std::string& text) {
   std::string unit = text.substr(used);
   std::erase(unit, ' ');
   static constexpr std::array<std::string_view, 5> kUnits = {"", "K", "M", "G", "T"};
-  for (std::size_t i = 0; i < kUnits.size(); ++i, value *= 1024) {
+  for (std::size_t i = 0; i < kUnits.size(); ++i) {
     const std::string letter(kUnits[i]);
     const bool matches = unit == letter || (!letter.empty() && (unit == letter + "iB" || unit == letter + "B"));
     if (used > 0 && matches && value >= 0 && value < 1e18) return static_cast<std::uint64_t>(value);
+    value *= 1024;
   }
   throw Error(ErrorCode::usage, fmt::format("'{}' is not a size", text),
               "Write it like 650M, 4G or 1000000.");
