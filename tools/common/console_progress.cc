@@ -56,7 +56,7 @@ class TerminalProgress final : public Progress {
         fmt::print(stderr, ", {}:{:02} left", left / 60, left % 60);
       }
     }
-    std::fflush(stderr);
+    static_cast<void>(std::fflush(stderr));
   }
 
   std::string phase_;

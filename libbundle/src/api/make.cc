@@ -162,11 +162,7 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
                                                 const Cancel& cancel) {
   FileSystem& fs = posix_file_system();
   const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
-  const auto document = [&](std::string_view name) {
-    const format::NamedFile* file = format::find_file(volumes.head, name);
-    if (file == nullptr) throw Error(ErrorCode::volume_corrupt, fmt::format("the head has no {}", name));
-    return file->content;
-  };
+  const auto document = [&](std::string_view name) { return unpack::head_document(volumes, name); };
   // No signature is checked: cutting is not trusting. Leaves are checked against the index, so
   // that damage is found here and not at the site.
   const format::Index index = format::decode_index(as_bytes(document("index")));
@@ -195,11 +191,7 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
 InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) {
   FileSystem& fs = posix_file_system();
   const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
-  const auto document = [&](std::string_view name) {
-    const format::NamedFile* file = format::find_file(volumes.head, name);
-    if (file == nullptr) throw Error(ErrorCode::volume_corrupt, fmt::format("the head has no {}", name));
-    return file->content;
-  };
+  const auto document = [&](std::string_view name) { return unpack::head_document(volumes, name); };
   const trust::Statement statement = trust::parse_statement(document("statement.json"), "statement.json");
   const format::Index index = format::decode_index(as_bytes(document("index")));
   const release::Manifest manifest = release::parse_manifest(document("manifest.json"), "manifest.json");

@@ -4,8 +4,9 @@
 
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <utility>
+
+#include "codec/json_nlohmann.h"
 
 namespace bundle::codec {
 namespace {
@@ -113,24 +114,6 @@ class Builder final : public nlohmann::json_sax<nlohmann::json> {
   Json result_;
 };
 
-nlohmann::json to_nlohmann(const Json& value) {
-  if (value.is_bool()) return value.as_bool();
-  if (value.is_int()) return value.as_int();
-  if (value.is_double()) return value.as_double();
-  if (value.is_string()) return value.as_string();
-  if (value.is_array()) {
-    auto out = nlohmann::json::array();
-    for (const Json& item : value.as_array()) out.push_back(to_nlohmann(item));
-    return out;
-  }
-  if (value.is_object()) {
-    auto out = nlohmann::json::object();
-    for (const auto& [key, item] : value.as_object()) out[key] = to_nlohmann(item);
-    return out;
-  }
-  return nullptr;
-}
-
 // OLPC canonical JSON escapes only the quote and the backslash.
 void append_canonical_string(std::string& out, const std::string& text) {
   out.push_back('"');
@@ -174,6 +157,24 @@ void append_canonical(std::string& out, const Json& value) {
 }
 
 }  // namespace
+
+nlohmann::json to_nlohmann(const Json& value) {
+  if (value.is_bool()) return value.as_bool();
+  if (value.is_int()) return value.as_int();
+  if (value.is_double()) return value.as_double();
+  if (value.is_string()) return value.as_string();
+  if (value.is_array()) {
+    auto out = nlohmann::json::array();
+    for (const Json& item : value.as_array()) out.push_back(to_nlohmann(item));
+    return out;
+  }
+  if (value.is_object()) {
+    auto out = nlohmann::json::object();
+    for (const auto& [key, item] : value.as_object()) out[key] = to_nlohmann(item);
+    return out;
+  }
+  return nullptr;
+}
 
 Json::Json(std::uint64_t value) {
   if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {

@@ -16,6 +16,7 @@
 #include <valijson/validator.hpp>
 
 #include "codec/builtin_schemas.h"
+#include "codec/json_nlohmann.h"
 #include "codec/json_pointer.h"
 
 namespace bundle::codec {
@@ -31,24 +32,6 @@ namespace {
 constexpr int kMaxReferences = 8;
 constexpr std::size_t kMaxDescribed = 20;  // violations in one error message
 constexpr std::size_t kMaxQuoted = 60;     // bytes of a wrong value in a message
-
-nlohmann::json to_nlohmann(const Json& value) {
-  if (value.is_bool()) return value.as_bool();
-  if (value.is_int()) return value.as_int();
-  if (value.is_double()) return value.as_double();
-  if (value.is_string()) return value.as_string();
-  if (value.is_array()) {
-    auto out = nlohmann::json::array();
-    for (const Json& item : value.as_array()) out.push_back(to_nlohmann(item));
-    return out;
-  }
-  if (value.is_object()) {
-    auto out = nlohmann::json::object();
-    for (const auto& [key, item] : value.as_object()) out[key] = to_nlohmann(item);
-    return out;
-  }
-  return nullptr;
-}
 
 const Json* value_at(const Json& root, std::string_view pointer) {
   const Json* value = &root;

@@ -13,17 +13,6 @@ namespace {
 constexpr std::string_view kAgainHint =
     "The bundle is damaged or was altered: copy it again from the original.";
 
-const std::string& require_file(const VolumeSet& volumes, std::string_view name) {
-  const format::NamedFile* file = format::find_file(volumes.head, name);
-  if (file == nullptr) {
-    throw Error(ErrorCode::volume_corrupt,
-                fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(),
-                            name),
-                std::string(kAgainHint));
-  }
-  return file->content;
-}
-
 std::vector<trust::SignatureFile> tail_files(const VolumeSet& volumes, std::string_view prefix,
                                              std::string_view suffix) {
   std::vector<trust::SignatureFile> found;
@@ -74,6 +63,17 @@ void check_blob_list(const VerifiedHead& head) {
 
 }  // namespace
 
+const std::string& head_document(const VolumeSet& volumes, std::string_view name) {
+  const format::NamedFile* file = format::find_file(volumes.head, name);
+  if (file == nullptr) {
+    throw Error(ErrorCode::volume_corrupt,
+                fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(),
+                            name),
+                std::string(kAgainHint));
+  }
+  return file->content;
+}
+
 std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes) {
   return tail_files(volumes, "", ".root.json");
 }
@@ -85,8 +85,8 @@ std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes) {
 VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
                          std::optional<UnixTime> now) {
   auto release_signatures = signatures_of(volumes, "statement.");
-  auto release = root.verify_release(require_file(volumes, "statement.json"), release_signatures, now);
-  const std::string& carrier_json = require_file(volumes, "carrier.json");
+  auto release = root.verify_release(head_document(volumes, "statement.json"), release_signatures, now);
+  const std::string& carrier_json = head_document(volumes, "carrier.json");
   auto carrier =
       root.verify_carrier(carrier_json, signatures_of(volumes, "carrier."), release, now);
   if (trust::bundle_id(carrier_json) != volumes.bundle_id) {
@@ -95,13 +95,13 @@ VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
                 std::string(kAgainHint));
   }
 
-  const std::string& manifest = require_file(volumes, "manifest.json");
+  const std::string& manifest = head_document(volumes, "manifest.json");
   check_digest(manifest, release->manifest_digest, release->manifest_size, "manifest.json",
                ErrorCode::manifest_mismatch);
-  const std::string& list = require_file(volumes, "blobs.list");
+  const std::string& list = head_document(volumes, "blobs.list");
   check_digest(list, release->blob_list_digest, release->blob_list_size, "blobs.list",
                ErrorCode::statement_mismatch);
-  const std::string& index = require_file(volumes, "index");
+  const std::string& index = head_document(volumes, "index");
   check_digest(index, carrier->index_digest, carrier->index_size, "index", ErrorCode::index_corrupt);
 
   VerifiedHead head{std::move(release), std::move(carrier), manifest, list,

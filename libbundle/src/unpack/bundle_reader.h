@@ -25,6 +25,9 @@ struct VerifiedHead {
   std::vector<trust::SignatureFile> release_signatures;
 };
 
+// A document of the head ("index", "statement.json"), unverified. Throws Error{volume_corrupt}.
+const std::string& head_document(const VolumeSet& volumes, std::string_view name);
+
 // The trust roots that travel with a bundle, for following a rotation chain.
 std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes);
 // Bare public keys that travel with a bundle, for pinning one whose fingerprint is known.
