@@ -99,12 +99,18 @@ class Import {
       state_->pin(trust::TrustRoot::load(text, options_.trust.string()));
     }
     const std::string& fingerprint = options_.trust_fingerprint;
-    if (state_->current() && !fingerprint.empty() && !state_->current()->matches(fingerprint)) {
+    if (state_->current() && !fingerprint.empty() && !trusts(fingerprint)) {
       throw Error(ErrorCode::wrong_key,
                   fmt::format("this site trusts {}, not {}", state_->current()->fingerprint(), fingerprint),
                   "Leave --trust-fingerprint out: the site knows whom it trusts. A new vendor key "
                   "comes with the vendor's chain of roots.");
     }
+  }
+
+  // The current root or one that led to it.
+  bool trusts(const std::string& fingerprint) const {
+    return state_->current()->matches(fingerprint) ||
+           trust::find_root(state_->chain(), fingerprint).has_value();
   }
 
   // Who imports a release again wants it whole: blobs that were damaged since go, and come anew.
@@ -258,7 +264,7 @@ class Import {
                   fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
                   "Run the same import again.");
     }
-    if (!state_->current()) state_->pin(opened_->root);
+    if (!state_->current()) state_->pin(opened_->chosen);
     state_->update_root(unpack::carried_roots(opened_->volumes));
     writer_->publish_release(statement().version, release_files());
     state_->accept_release(opened_->head.release, already_imported_);

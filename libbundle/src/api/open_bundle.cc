@@ -61,13 +61,14 @@ void check_manifest(const OpenedBundle& bundle) {
 OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
                          const TrustChoice& trust) {
   unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
-  trust::TrustRoot root = choose_root(fs, volumes, trust);
+  trust::TrustRoot chosen = choose_root(fs, volumes, trust);
+  trust::TrustRoot root = chosen;
   if (const auto chain = unpack::carried_roots(volumes); !chain.empty()) root = root.update_all(chain);
   const UnixTime clock = current_time();
   const UnixTime now = trust.state != nullptr ? trust.state->effective_now(clock) : clock;
   unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
   release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
-  OpenedBundle opened{std::move(volumes), std::move(root), std::move(head), std::move(manifest)};
+  OpenedBundle opened{std::move(volumes), std::move(chosen), std::move(root), std::move(head), std::move(manifest)};
   check_manifest(opened);
   return opened;
 }

@@ -21,7 +21,8 @@ struct TrustChoice {
 
 struct OpenedBundle {
   unpack::VolumeSet volumes;
-  trust::TrustRoot root;  // followed along the chain that the bundle carries
+  trust::TrustRoot chosen;  // whom the operator or the site trusts
+  trust::TrustRoot root;    // the same, followed along the chain that the bundle carries
   unpack::VerifiedHead head;
   release::Manifest manifest;
 };
