@@ -180,6 +180,7 @@ run "$import" status --store "$store"
 stop_server
 run "$import" verify --store "$store" > "$demo/site/audit.txt"
 tail -n 1 "$demo/site/audit.txt"
+! grep '^leftover' "$demo/site/audit.txt" || fail "the store has files that belong to nothing"
 
 say "What happened"
 size_first=$(cat "$demo/vendor/$first/"*.bundle | wc -c)

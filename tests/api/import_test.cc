@@ -283,6 +283,15 @@ TEST_F(VolumesTest, ThreeSticksAtOnce) {
   expect_clean();
 }
 
+TEST_F(VolumesTest, TheSecondStickNeedsNoTrust) {
+  make_volumes();
+  expect_error(ErrorCode::volume_missing, [&] { import_from({sticks_[0]}); });
+  ImportOptions without = options({sticks_[1], sticks_[2]});
+  without.trust.clear();
+  EXPECT_TRUE(import_release(without, silent_progress(), kNoCancel).complete);
+  expect_clean();
+}
+
 TEST_F(VolumesTest, ThreeSticksOneAfterAnother) {
   make_volumes();
   for (std::size_t i = 0; i + 1 < sticks_.size(); ++i) {

@@ -86,7 +86,7 @@ void sign(const Invocation& call) {
     return;
   }
   for (const auto& name : report.signatures) fmt::print("wrote {}\n", name);
-  fmt::print("{} volumes carry all signatures of the folder\n", report.volumes);
+  fmt::print("volumes that carry all signatures of the folder: {}\n", report.volumes);
 }
 
 void keygen(const Invocation& call) {

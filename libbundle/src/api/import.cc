@@ -205,6 +205,8 @@ class Import {
   }
 
   void take_in(ImportReport& result, Progress& progress, const Cancel& cancel) {
+    // Now and not at the end, so that the next stick needs no --trust.
+    if (!state_->current()) state_->pin(opened_->chosen);
     writer_->note_unfinished(opened_->volumes.bundle_id, opened_->head.blob_list);
     try {
       result.bytes_written = transfer::rebuild_blobs(plan_, *groups_, *writer_,
@@ -264,7 +266,6 @@ class Import {
                   fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
                   "Run the same import again.");
     }
-    if (!state_->current()) state_->pin(opened_->chosen);
     state_->update_root(unpack::carried_roots(opened_->volumes));
     writer_->publish_release(statement().version, release_files());
     state_->accept_release(opened_->head.release, already_imported_);
