@@ -181,10 +181,7 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
   job.volume_size = volume_size == 0 ? UINT64_MAX : volume_size;
   const unpack::VolumeLeaves leaves(volumes, index);
   const auto paths = pack::write_volumes(fs, out, job, index, leaves, nullptr, progress, cancel);
-  pack::add_to_bundle(fs, out, volumes.tail);
-  for (const format::NamedFile& file : volumes.head) {
-    if (file.name != "index") write_file_atomically(fs, out / file.name, as_bytes(file.content));
-  }
+  pack::write_loose_files(fs, out, volumes.head, volumes.tail);
   return {paths.begin(), paths.end()};
 }
 

@@ -47,6 +47,14 @@ void check_header(const VolumeHeader& header, const ByteReader& reader) {
 
 }  // namespace
 
+bool is_volume_name(std::string_view name) {
+  return name.ends_with(kVolumeSuffix) && !name.starts_with('.');
+}
+
+bool is_tail_name(std::string_view name) {
+  return name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
+}
+
 std::uint64_t data_offset_for(std::uint64_t head_size) {
   const std::uint64_t end = kVolumeHeaderSize + head_size;
   return (end + kDataAlignment - 1) / kDataAlignment * kDataAlignment;

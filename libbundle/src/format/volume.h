@@ -20,6 +20,10 @@ inline constexpr std::size_t kMaxLeafRanges = 4;
 inline constexpr std::size_t kTailFrameSize = 48;  // magic, list size, digest of the list
 inline constexpr std::string_view kVolumeSuffix = ".bundle";
 
+// Which files of a folder belong to a bundle: volumes, and what a tail may hold as well.
+bool is_volume_name(std::string_view name);
+bool is_tail_name(std::string_view name);
+
 // The first 16 bytes of SHA-256(carrier.json).
 using BundleId = std::array<std::uint8_t, 16>;
 

@@ -33,7 +33,7 @@ struct OpenVolume {
 std::vector<OpenVolume> find_volumes(FileSystem& fs, const Path& directory) {
   std::vector<OpenVolume> volumes;
   for (const std::string& name : fs.list(directory)) {
-    if (!name.ends_with(format::kVolumeSuffix) || name.starts_with(".")) continue;
+    if (!format::is_volume_name(name)) continue;
     const auto file = fs.open(directory / name);
     Bytes bytes(format::kVolumeHeaderSize);
     bytes.resize(file->read_at(0, bytes));
@@ -75,8 +75,7 @@ void merge(FileMap& into, const FileList& files) {
 FileList loose_files(FileSystem& fs, const Path& directory) {
   FileList files;
   for (const std::string& name : fs.list(directory)) {
-    const bool tail = name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
-    if (!tail) continue;
+    if (!format::is_tail_name(name)) continue;
     files.push_back({name, read_text_file(fs, directory / name, format::kMaxTailBytes)});
   }
   return files;

@@ -59,16 +59,6 @@ PackStats pack_blobs(const release::ResolvedRelease& release, PackWriter& packs,
   return packer.stats();
 }
 
-void write_loose_files(FileSystem& fs, const Path& out, const format::FileList& head,
-                       const format::FileList& tail) {
-  for (const format::NamedFile& file : head) {
-    if (file.name != "index") write_file_atomically(fs, out / file.name, as_bytes(file.content));
-  }
-  for (const format::NamedFile& file : tail) {
-    write_file_atomically(fs, out / file.name, as_bytes(file.content));
-  }
-}
-
 }  // namespace
 
 MadeRelease make_release(FileSystem& fs, const release::ResolvedRelease& release, const MakeJob& job,

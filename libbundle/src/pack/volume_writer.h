@@ -36,4 +36,8 @@ std::vector<Path> write_volumes(FileSystem& fs, const Path& directory, const Vol
                                 const std::function<void(std::uint32_t)>& copied, Progress& progress,
                                 const Cancel& cancel);
 
+// The documents of head and tail as loose files beside the volumes, for people and stock tools.
+void write_loose_files(FileSystem& fs, const Path& directory, const format::FileList& head,
+                       const format::FileList& tail);
+
 }  // namespace bundle::pack

@@ -22,10 +22,6 @@ constexpr std::string_view kCopyHint =
 constexpr std::array<std::string_view, 4> kLooseDocuments = {"statement.json", "carrier.json",
                                                              "manifest.json", "blobs.list"};
 
-bool is_volume_name(const std::string& name) {
-  return name.ends_with(format::kVolumeSuffix) && !name.starts_with(".");
-}
-
 Bytes read_part(const ReadableFile& file, std::uint64_t offset, std::uint64_t size) {
   Bytes bytes(static_cast<std::size_t>(size));
   if (file.read_at(offset, bytes) != bytes.size()) {
@@ -98,10 +94,6 @@ void merge_file(FileList& into, const NamedFile& file, std::string_view where) {
   }
 }
 
-bool is_tail_name(std::string_view name) {
-  return name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
-}
-
 // A hostile medium may hold links, pipes and devices under any name.
 void require_file(FileSystem& fs, const Path& path) {
   const auto status = fs.status(path);
@@ -124,7 +116,7 @@ void check_tail(const FileList& tail, std::string_view where) {
 void merge_loose_files(FileSystem& fs, const Path& folder, VolumeSet& set) {
   for (const std::string& name : fs.list(folder)) {
     const bool document = std::ranges::find(kLooseDocuments, name) != kLooseDocuments.end();
-    if (!document && !is_tail_name(name)) continue;
+    if (!document && !format::is_tail_name(name)) continue;
     const Path path = folder / name;
     require_file(fs, path);
     const std::uint64_t limit = document ? format::kMaxBlobListBytes : format::kMaxTailBytes;
@@ -174,7 +166,7 @@ std::vector<Path> volume_files(FileSystem& fs, const Path& source, const FileSta
   if (status.kind != FileKind::directory) return {source};
   std::vector<Path> files;
   for (const std::string& name : fs.list(source)) {
-    if (!is_volume_name(name)) continue;
+    if (!format::is_volume_name(name)) continue;
     require_file(fs, source / name);
     files.push_back(source / name);
   }
@@ -231,8 +223,8 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources) {
 bool looks_like_bundle(FileSystem& fs, const Path& path) {
   const auto status = fs.status(path);
   if (!status) return false;
-  if (status->kind != FileKind::directory) return is_volume_name(path.filename().string());
-  return std::ranges::any_of(fs.list(path), is_volume_name);
+  if (status->kind != FileKind::directory) return format::is_volume_name(path.filename().string());
+  return std::ranges::any_of(fs.list(path), format::is_volume_name);
 }
 
 VolumeLeaves::VolumeLeaves(const VolumeSet& volumes, const format::Index& index) : index_(index) {
