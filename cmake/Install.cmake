@@ -22,3 +22,7 @@ install(FILES ${PROJECT_BINARY_DIR}/bundle.pc DESTINATION ${CMAKE_INSTALL_LIBDIR
 
 file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.1)
 install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+
+# What an operator reads at a console without a network: the guide, and the table of exit codes.
+file(GLOB texts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
+install(FILES ${texts} DESTINATION ${CMAKE_INSTALL_DOCDIR})

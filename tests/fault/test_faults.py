@@ -176,6 +176,34 @@ class VanishingStick(FaultTest):
         self.assertTrue(set(codes) - {0}, "no import noticed that its stick went away")
         print(f"\n{len(codes)} sticks cut short or overwritten: exit codes {sorted(codes)}")
 
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_stick_answers_with_read_errors(self):
+        """From its n-th read on the volume gives EIO, as a stick does that is pulled out under open files."""
+        volume = next(self.site.bundle.glob("*.bundle"))
+        log = self.folder / "reads"
+        trace = ["strace", "-f", "-qq", "-P", volume, "-e", "trace=pread64,read"]
+        tools.run(*trace, "-o", log, *tools.import_command([self.site.bundle], self.folder / "whole", self.site.pub), check=0)
+        reads = len(log.read_text().splitlines())
+        self.assertGreater(reads, 10)
+        codes = []
+        for number in range(count("READ_ERRORS", 60, 6)):
+            folder = self.new_folder()
+            store, versions = self.site.new_store(folder, number % 2)
+            first = self.rng.randint(1, reads * 9 // 10)  # reading ahead varies, so the last ones may never come
+            inject = f"inject=pread64,read:error=EIO:when={first}+"
+            with self.subTest(first=first):
+                done = tools.run(*trace, "-o", "/dev/null", "-e", inject,
+                                 *tools.import_command([self.site.bundle], store, self.site.pub))
+                codes.append(done.returncode)
+                self.assertIn(done.returncode, self.CODES, done.stderr)
+                self.assertRegex(done.stderr, re.escape(volume.name) + r" at offset \d+: Input/output error")
+                self.assertIn("next:", done.stderr, "no advice in the message")
+                self.assert_old_release_untouched(store, versions)
+                self.run_to_the_end([self.site.bundle], store)
+                self.assert_complete(store, versions)
+            shutil.rmtree(folder)
+        print(f"\n{len(codes)} sticks with read errors: exit codes {sorted(codes)}")
+
     @unittest.skipUnless(support.can_mount(), "needs root and a mount namespace")
     def test_stick_is_unmounted(self):
         codes = []

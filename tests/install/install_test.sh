@@ -16,6 +16,9 @@ for program in bundle-make bundle-import bundle-registry; do
     "$prefix/bin/$program" --help > /dev/null
     [ -s "$prefix/share/man/man1/$program.1" ] || { echo "no manual page of $program" >&2; exit 1; }
 done
+for text in errors operator-guide; do
+    [ -s "$prefix/share/doc/bundle/$text.md" ] || { echo "$text.md is not installed" >&2; exit 1; }
+done
 
 # A small bundle to look at.
 mkdir -p "$work/release/helm"

@@ -42,12 +42,11 @@ void print_overview(const std::string& program, const std::string& summary,
   for (const Command& command : commands) {
     fmt::print("  {:<12} {}\n", command.name, command.summary);
   }
-  fmt::print("\n'{} COMMAND --help' tells more. Exit codes are listed in docs/errors.md.\n", program);
+  fmt::print("\n'{0} COMMAND --help' tells more. Exit codes: errors.md in share/doc/bundle.\n", program);
 }
 
 void print_help(const std::string& program, const Command& command, const cxxopts::Options& options) {
-  fmt::print("{} {} - {}\n\nusage: {} {} {}\n", program, command.name, command.summary, program,
-             command.name, command.arguments);
+  fmt::print("{} {} - {}\n", program, command.name, command.summary);
   fmt::print("{}", options.help());
   if (!command.examples.empty()) fmt::print("\nexamples:\n{}", command.examples);
 }
@@ -64,7 +63,7 @@ int print_error(const std::string& program, const Error& error, bool json) {
 
 int run_command(const std::string& program, const Command& command, int argc, char** argv) {
   cxxopts::Options options(program + " " + command.name);
-  options.custom_help("").positional_help("");
+  options.custom_help(command.arguments).positional_help("");
   auto adder = options.add_options();
   command.add_options(adder);
   adder("json", "print the result as JSON");

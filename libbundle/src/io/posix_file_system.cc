@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "bundle/error.h"
@@ -19,9 +20,12 @@
 namespace bundle {
 namespace {
 
-// errno becomes an Error in this one place.
-[[noreturn]] void fail(int error, std::string_view action, const Path& path) {
-  const std::string message = fmt::format("cannot {} {}: {}", action, path.string(), strerror(error));
+// errno becomes an Error in this one place. `where`: the offset in the file, when there is one.
+[[noreturn]] void fail(int error, std::string_view action, const Path& path,
+                       std::optional<std::uint64_t> where = std::nullopt) {
+  const std::string message =
+      fmt::format("cannot {} {}{}: {}", action, path.string(),
+                  where ? fmt::format(" at offset {}", *where) : "", strerror(error));
   switch (error) {
     case ENOENT:
     case ENOTDIR:
@@ -74,7 +78,7 @@ std::size_t read_fd(int fd, std::uint64_t offset, std::span<std::uint8_t> buffer
       return ::pread(fd, buffer.data() + have, buffer.size() - have,
                      static_cast<off_t>(offset + have));
     });
-    if (count < 0) fail(errno, "read", path);
+    if (count < 0) fail(errno, "read", path, offset + have);
     if (count == 0) break;
     have += static_cast<std::size_t>(count);
   }
@@ -85,7 +89,7 @@ void write_fd(int fd, std::uint64_t offset, ByteView bytes, const Path& path) {
   while (!bytes.empty()) {
     const ssize_t count = retry_interrupted(
         [&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
-    if (count < 0) fail(errno, "write", path);
+    if (count < 0) fail(errno, "write", path, offset);
     bytes = bytes.subspan(static_cast<std::size_t>(count));
     offset += static_cast<std::uint64_t>(count);
   }
