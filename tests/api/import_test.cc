@@ -120,6 +120,46 @@ TEST_F(ImportTest, PlanIsWhatImportDoes) {
   expect_clean();
 }
 
+// Asks to stop at the first sign of progress after so many bytes.
+class StopAt final : public Progress {
+ public:
+  StopAt(std::uint64_t bytes, Cancel& cancel) : bytes_(bytes), cancel_(cancel) {}
+  void phase(std::string_view, std::uint64_t) override {}
+  void advance(std::uint64_t done) override {
+    if (done >= bytes_) cancel_.request();
+  }
+  void note(std::string_view) override {}
+
+ private:
+  std::uint64_t bytes_;
+  Cancel& cancel_;
+};
+
+TEST_F(ImportTest, APlanCountsWhatAnInterruptedImportHasLeft) {
+  SampleOptions large = small("1.0.0", "[]");
+  large.opaque_bytes = 40 << 20;  // one blob that takes most of the import
+  make_sample_release(folder_ / "bundle", bundles_.key, large);
+  const ImportOptions what = options({folder_ / "bundle"});
+  const ImportPlanReport fresh = plan_import(what, kNoCancel);
+  Cancel cancel;
+  StopAt progress(30 << 20, cancel);
+  expect_error(ErrorCode::cancelled, [&] { import_release(what, progress, cancel); });
+
+  const auto taken = [&] {
+    std::uint64_t bytes = 0;
+    for (const auto& file : std::filesystem::recursive_directory_iterator(store_ / "staging")) {
+      if (file.path().filename().string().starts_with("partial-")) bytes += file.file_size();
+    }
+    return bytes;
+  };
+  const std::uint64_t partial = taken();
+  ASSERT_GT(partial, 1U << 20);
+  const ImportPlanReport rest = plan_import(what, kNoCancel);
+  EXPECT_EQ(rest.disk_needed, fresh.disk_needed - rest.bytes_present - partial);
+  import_release(what, silent_progress(), kNoCancel);
+  expect_clean();
+}
+
 TEST_F(ImportTest, ImportAgainIsNoWork) {
   import("1.0.0");
   const FileTree before = file_tree(store_);

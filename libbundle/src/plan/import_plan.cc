@@ -1,5 +1,7 @@
 #include "plan/import_plan.h"
 
+#include <algorithm>
+
 #include "unpack/recipe_player.h"
 
 namespace bundle::plan {
@@ -117,7 +119,7 @@ class Planner {
 std::uint64_t ImportPlan::disk_needed() const {
   // Blobs that become whole later will need their room too: better known before the first stick
   // is read than at the last one.
-  return bytes_ready + bytes_waiting + bytes_to_stage;
+  return bytes_ready + bytes_waiting + bytes_to_stage - bytes_partial;
 }
 
 ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* store,
@@ -133,6 +135,7 @@ ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* s
       plan.bytes_present += entry.size;
     } else {
       planner.add(plan, blob, entry);
+      if (store != nullptr) plan.bytes_partial += std::min(store->partial_bytes(blob.digest), entry.size);
     }
   }
   planner.finish(plan);

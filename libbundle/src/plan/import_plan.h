@@ -29,6 +29,7 @@ struct ImportPlan {
   // Leaves at hand that only waiting blobs need: kept at the site until the rest arrives.
   std::vector<std::uint32_t> to_stage;
   std::uint64_t bytes_to_stage = 0;
+  std::uint64_t bytes_partial = 0;  // of these blobs, on the disk from an interrupted import
   std::uint64_t packed_bytes = 0;  // of the pack stream that ready blobs are made from
   std::vector<std::uint32_t> missing_volumes;  // of the ones that were counted; empty: all are here
 

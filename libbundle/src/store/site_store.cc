@@ -104,6 +104,15 @@ std::unique_ptr<ReadableFile> SiteStore::open_blob(const Digest& digest) const {
   return fs_.open(blob_path(digest));
 }
 
+Path SiteStore::partial_path(const Digest& digest) const {
+  return staging_dir() / (std::string(kPartialPrefix) + digest.hex());
+}
+
+std::uint64_t SiteStore::partial_bytes(const Digest& digest) const {
+  const auto status = fs_.status(partial_path(digest));
+  return status ? status->size : 0;
+}
+
 std::optional<std::string> SiteStore::active_version() const {
   if (!fs_.status(root_ / "active")) return std::nullopt;
   std::string version = read_text_file(fs_, root_ / "active", kMaxSmallFile);

@@ -16,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bundle/progress.h"
@@ -50,6 +51,8 @@ struct ReleaseInfo {
 // is one consistent state. Thread-safe.
 class SiteStore {
  public:
+  static constexpr std::string_view kPartialPrefix = "partial-";
+
   // Opens an existing store; throws Error{store_invalid} when `root` is none.
   static std::shared_ptr<SiteStore> open(FileSystem& fs, const Path& root);
   // Makes an empty store or opens an existing one; throws Error{store_invalid} when `root` is a
@@ -66,6 +69,10 @@ class SiteStore {
   std::string blob_problem(const BlobEntry& blob, const Cancel& cancel) const;
   // Throws Error{not_found}.
   std::unique_ptr<ReadableFile> open_blob(const Digest& digest) const;
+  // What an interrupted import has left of a blob (StoreWriter goes on from there): its file, which
+  // may not be there, and the bytes that it takes on the disk.
+  Path partial_path(const Digest& digest) const;
+  std::uint64_t partial_bytes(const Digest& digest) const;
 
   // Ascending by release number.
   std::vector<ReleaseInfo> releases() const;

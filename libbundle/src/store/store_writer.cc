@@ -13,7 +13,6 @@
 namespace bundle::store {
 namespace {
 
-constexpr std::string_view kPartialPrefix = "partial-";
 constexpr std::string_view kReleasePrefix = "release-";
 constexpr std::string_view kTrashPrefix = "trash-";
 constexpr std::uint64_t kSyncEvery = 64 << 20;  // of a resumable blob: what a power cut costs
@@ -79,8 +78,8 @@ void StoreWriter::clean_staging() {
     if (name.starts_with(kReleasePrefix) || name.starts_with(kTrashPrefix) || name.ends_with(".new")) {
       fs_.remove_all(path);
     }
-    if (name.starts_with(kPartialPrefix) &&
-        fs_.status(store_->root() / "blobs" / "sha256" / name.substr(kPartialPrefix.size()))) {
+    if (name.starts_with(SiteStore::kPartialPrefix) &&
+        fs_.status(store_->root() / "blobs" / "sha256" / name.substr(SiteStore::kPartialPrefix.size()))) {
       fs_.remove(path);
     }
   }
@@ -104,8 +103,7 @@ std::unique_ptr<BlobWriter> StoreWriter::begin_blob(const BlobEntry& blob, bool 
 }
 
 void StoreWriter::open_partial(BlobWriter& writer) {
-  writer.partial_path_ =
-      store_->staging_dir() / (std::string(kPartialPrefix) + writer.blob_.digest.hex());
+  writer.partial_path_ = store_->partial_path(writer.blob_.digest);
   writer.partial_ = fs_.open_writable(writer.partial_path_);
   if (writer.partial_->size() > writer.blob_.size) writer.partial_->truncate(0);
   const auto file = fs_.open(writer.partial_path_);
