@@ -14,24 +14,6 @@
 namespace bundle {
 namespace {
 
-SecretBytes read_secret_file(FileSystem& fs, const Path& path, std::size_t limit) {
-  const auto file = fs.open(path);
-  if (file->size() > limit) {
-    throw Error(ErrorCode::limit,
-                fmt::format("{} has {} bytes, more than the limit of {}", path.string(),
-                            file->size(), limit),
-                "Name the right file.");
-  }
-  // One byte more than expected, so that a file which grew meanwhile is noticed.
-  SecretBytes content(static_cast<std::size_t>(file->size()) + 1);
-  const std::size_t size = file->read_at(0, content.span());
-  if (size == content.size()) {
-    throw Error(ErrorCode::io_error, fmt::format("{} changed while it was read", path.string()));
-  }
-  content.shrink(size);
-  return content;
-}
-
 // Cuts at the first line end; `what` is for messages.
 SecretBytes first_line(SecretBytes content, std::string_view what) {
   const ByteView bytes = content.view();
@@ -94,6 +76,24 @@ Path with_suffix(const Path& name, std::string_view suffix) {
 }
 
 }  // namespace
+
+SecretBytes read_secret_file(FileSystem& fs, const Path& path, std::size_t limit) {
+  const auto file = fs.open(path);
+  if (file->size() > limit) {
+    throw Error(ErrorCode::limit,
+                fmt::format("{} has {} bytes, more than the limit of {}", path.string(),
+                            file->size(), limit),
+                "Name the right file.");
+  }
+  // One byte more than expected, so that a file which grew meanwhile is noticed.
+  SecretBytes content(static_cast<std::size_t>(file->size()) + 1);
+  const std::size_t size = file->read_at(0, content.span());
+  if (size == content.size()) {
+    throw Error(ErrorCode::io_error, fmt::format("{} changed while it was read", path.string()));
+  }
+  content.shrink(size);
+  return content;
+}
 
 std::unique_ptr<FileSigner> FileSigner::open(FileSystem& fs, const Path& key_file,
                                              ByteView password) {

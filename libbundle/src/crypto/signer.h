@@ -9,16 +9,13 @@
 
 #include "crypto/minisign.h"
 #include "crypto/secret_bytes.h"
+#include "crypto/signing_command.h"
 #include "io/file_system.h"
 
 namespace bundle {
 
 // Longest password; longer ones are refused, not cut.
 inline constexpr std::size_t kMaxPasswordBytes = 1024;
-// Time that a signing command gets: a person may have to touch a token.
-inline constexpr std::chrono::seconds kSignCommandTimeLimit{120};
-// Longest output of a signing command that is kept for an error message.
-inline constexpr std::size_t kMaxCommandMessage = 4 * 1024;
 
 class Signer {
  public:
@@ -66,10 +63,12 @@ class CommandSigner final : public Signer {
   MinisignSignature sign(ByteView message, std::string_view trusted_comment) override;
 
  private:
-  std::string command_;
+  SigningCommand command_;
   std::optional<MinisignPublicKey> public_key_;
-  std::chrono::milliseconds time_limit_;
 };
+
+// A whole file into locked memory. Throws Error{not_found}, Error{limit} past `limit` bytes.
+SecretBytes read_secret_file(FileSystem& fs, const Path& path, std::size_t limit);
 
 // A password from the first line of a file, without its line end. Never from a command line, where
 // every user of the machine could read it. Throws Error{not_found|usage|limit}.
