@@ -129,6 +129,28 @@ Artifact pack_file(FileSystem& fs, const FileSpec& spec) {
   return {make_manifest(manifest), {config, std::move(layer)}};
 }
 
+Artifact pack_referrer(ReferrerSpec spec) {
+  ArtifactBlob layer;
+  layer.descriptor.media_type = spec.artifact_type;
+  layer.descriptor.digest = sha256(spec.bytes);
+  layer.descriptor.size = spec.bytes.size();
+  layer.descriptor.annotations = std::move(spec.layer_annotations);
+  layer.bytes = std::move(spec.bytes);
+  ArtifactBlob config = empty_config();
+
+  Manifest manifest;
+  manifest.media_type = media_type::kManifest;
+  manifest.artifact_type = std::move(spec.artifact_type);
+  manifest.config = config.descriptor;
+  manifest.layers = {layer.descriptor};
+  manifest.subject.emplace();
+  manifest.subject->media_type = spec.subject.media_type;
+  manifest.subject->digest = spec.subject.digest;
+  manifest.subject->size = spec.subject.size;
+  manifest.annotations = std::move(spec.annotations);
+  return {make_manifest(manifest), {std::move(config), std::move(layer)}};
+}
+
 std::shared_ptr<ContentSource> artifact_source(FileSystem& fs, Artifact artifact,
                                                std::string name) {
   return std::make_shared<ArtifactSource>(fs, std::move(artifact), std::move(name));

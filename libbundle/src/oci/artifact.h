@@ -47,6 +47,18 @@ struct FileSpec {
 // Error{not_found} and what reading throws. Peak memory 256 KiB.
 Artifact pack_file(FileSystem& fs, const FileSpec& spec);
 
+// Bytes that speak about something else: a signature, an SBOM.
+struct ReferrerSpec {
+  std::string artifact_type;  // the layer's media type, too
+  Bytes bytes;
+  Descriptor subject;       // of what they speak about; annotations and platform are not recorded
+  Annotations annotations;  // on the manifest
+  Annotations layer_annotations;  // on the layer
+};
+
+// An artifact of one layer with a `subject`: registries list it among the subject's referrers.
+Artifact pack_referrer(ReferrerSpec spec);
+
 // The artifact as a source like any image. It has no referrers.
 std::shared_ptr<ContentSource> artifact_source(FileSystem& fs, Artifact artifact, std::string name);
 

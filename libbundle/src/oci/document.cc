@@ -227,6 +227,21 @@ Index parse_index(const Document& document) {
   return parse_index(document.bytes, document.descriptor.media_type, document_name(document));
 }
 
+namespace {
+
+Document make_document(const Json& json, const std::string& media_type,
+                       const std::string& artifact_type) {
+  Document document;
+  document.bytes = to_bytes(codec::dump_json(json));
+  document.descriptor.media_type = media_type;
+  document.descriptor.artifact_type = artifact_type;
+  document.descriptor.digest = sha256(document.bytes);
+  document.descriptor.size = document.bytes.size();
+  return document;
+}
+
+}  // namespace
+
 Document make_manifest(const Manifest& manifest) {
   Json json = Json::object();
   json.set("schemaVersion", 2);
@@ -236,15 +251,21 @@ Document make_manifest(const Manifest& manifest) {
   Json layers = Json::array();
   for (const Descriptor& layer : manifest.layers) layers.push_back(to_json(layer));
   json.set("layers", std::move(layers));
+  if (manifest.subject) json.set("subject", to_json(*manifest.subject));
   if (!manifest.annotations.empty()) json.set("annotations", to_json(manifest.annotations));
+  return make_document(json, manifest.media_type, manifest.artifact_type);
+}
 
-  Document document;
-  document.bytes = to_bytes(codec::dump_json(json));
-  document.descriptor.media_type = manifest.media_type;
-  document.descriptor.artifact_type = manifest.artifact_type;
-  document.descriptor.digest = sha256(document.bytes);
-  document.descriptor.size = document.bytes.size();
-  return document;
+Document make_index(const Index& index) {
+  Json json = Json::object();
+  json.set("schemaVersion", 2);
+  json.set("mediaType", index.media_type);
+  if (!index.artifact_type.empty()) json.set("artifactType", index.artifact_type);
+  Json manifests = Json::array();
+  for (const Descriptor& entry : index.manifests) manifests.push_back(to_json(entry));
+  json.set("manifests", std::move(manifests));
+  if (!index.annotations.empty()) json.set("annotations", to_json(index.annotations));
+  return make_document(json, index.media_type, index.artifact_type);
 }
 
 std::string sniff_media_type(ByteView bytes, std::string_view what) {

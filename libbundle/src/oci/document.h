@@ -55,9 +55,11 @@ Index parse_index(const Document& document);
 // One descriptor of a JSON document.
 Descriptor parse_descriptor(const codec::Json& json, std::string_view what);
 
-// A manifest of our own, for what comes without one (files, charts, old docker archives): compact
-// JSON with sorted keys, so that equal models give equal bytes.
+// A manifest of our own, for what comes without one (files, charts, SBOMs, docker archives):
+// compact JSON with sorted keys, so that equal models give equal bytes.
 Document make_manifest(const Manifest& manifest);
+// An index of our own, in the same form. Of the model, `subject` is not written.
+Document make_index(const Index& index);
 
 // The media type that the bytes themselves name, or that their members give away (Docker and OCI
 // documents without mediaType). Throws Error{oci_invalid} when they are no manifest and no index.

@@ -299,4 +299,16 @@ std::shared_ptr<ContentSource> open_layout(std::unique_ptr<LayoutFiles> files,
   return std::make_shared<LayoutSource>(std::move(files), selector, std::move(name));
 }
 
+std::vector<LayoutEntry> open_layout_entries(FileSystem& fs, const Path& directory) {
+  const Path index = directory / "index.json";
+  const Bytes bytes = read_file(fs, index, kMaxDocumentBytes);
+  std::vector<LayoutEntry> out;
+  for (const Descriptor& entry : parse_index(bytes, media_type::kIndex, index.string()).manifests) {
+    const std::string name = fmt::format("oci:{}@{}", directory.string(), entry.digest.text());
+    out.push_back({open_layout(directory_files(fs, directory), {{}, entry.digest}, name),
+                   std::string(annotation_of(entry, annotation::kRefName))});
+  }
+  return out;
+}
+
 }  // namespace bundle::oci

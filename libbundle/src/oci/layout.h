@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "io/file_system.h"
 #include "oci/content.h"
@@ -30,6 +31,16 @@ struct LayoutSelector {
 // digests, Error{oci_invalid|unsupported}.
 std::shared_ptr<ContentSource> open_layout(std::unique_ptr<LayoutFiles> files,
                                            const LayoutSelector& selector, std::string name);
+
+// One entry of a layout's index.json.
+struct LayoutEntry {
+  std::shared_ptr<ContentSource> source;  // opened for this entry
+  std::string tag;                        // its annotation ref.name; may be empty
+};
+
+// Every manifest and index that a layout directory lists, in its order. Throws as open_layout does,
+// Error{not_found} when there is no such directory.
+std::vector<LayoutEntry> open_layout_entries(FileSystem& fs, const Path& directory);
 
 // True for the transports above.
 bool is_local_reference(std::string_view reference);
