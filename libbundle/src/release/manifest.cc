@@ -49,6 +49,16 @@ Json to_json(const Artifact& artifact) {
   out.set("name", artifact.name).set("repository", artifact.repository);
   set_unless_empty(out, "tag", artifact.tag);
   set_descriptor(out, artifact.descriptor);
+  if (artifact.referrers.empty()) return out;
+  Json referrers = Json::array();
+  for (const Referrer& referrer : artifact.referrers) {
+    Json entry = Json::object();
+    entry.set("subject", referrer.subject.text());
+    set_unless_empty(entry, "tag", referrer.tag);
+    set_descriptor(entry, referrer.descriptor);
+    referrers.push_back(std::move(entry));
+  }
+  out.set("referrers", std::move(referrers));
   return out;
 }
 
@@ -58,16 +68,6 @@ Json image_to_json(const Artifact& image) {
   Json platforms = Json::array();
   for (const oci::Platform& platform : image.platforms) platforms.push_back(platform.text());
   out.set("platforms", std::move(platforms));
-  if (image.referrers.empty()) return out;
-  Json referrers = Json::array();
-  for (const Referrer& referrer : image.referrers) {
-    Json entry = Json::object();
-    entry.set("subject", referrer.subject.text());
-    set_unless_empty(entry, "tag", referrer.tag);
-    set_descriptor(entry, referrer.descriptor);
-    referrers.push_back(std::move(entry));
-  }
-  out.set("referrers", std::move(referrers));
   return out;
 }
 
@@ -117,6 +117,7 @@ Json to_json(const Manifest& manifest) {
       .set("app", std::move(app))
       .set("images", std::move(images))
       .set("files", to_json(manifest.files));
+  if (manifest.release_index) out.set("releaseIndex", to_json(*manifest.release_index));
   return out;
 }
 
@@ -154,6 +155,9 @@ class Reader {
 
     for (const Json& image : json.at("images").as_array()) out.images.push_back(read_image(image));
     out.files = read_files(json.at("files"));
+    if (const Json* index = json.find("releaseIndex")) {
+      out.release_index = read_local_artifact(*index);
+    }
     return out;
   }
 
@@ -215,6 +219,13 @@ class Reader {
         !oci::is_manifest_type(out.descriptor.media_type)) {
       fail("an artifact is neither a manifest nor an index", out.name);
     }
+    if (const Json* referrers = json.find("referrers")) {
+      for (const Json& referrer : referrers->as_array()) {
+        out.referrers.push_back({read_descriptor(referrer),
+                                 Digest::parse(referrer.at("subject").as_string()),
+                                 referrer.string_or("tag", "")});
+      }
+    }
     claim(names_, out.name);
     return out;
   }
@@ -224,13 +235,6 @@ class Reader {
     check_image_name(out);
     for (const Json& platform : json.at("platforms").as_array()) {
       out.platforms.push_back(oci::Platform::parse(platform.as_string()));
-    }
-    if (const Json* referrers = json.find("referrers")) {
-      for (const Json& referrer : referrers->as_array()) {
-        out.referrers.push_back({read_descriptor(referrer),
-                                 Digest::parse(referrer.at("subject").as_string()),
-                                 referrer.string_or("tag", "")});
-      }
     }
     return out;
   }
@@ -304,6 +308,7 @@ std::vector<const Artifact*> Manifest::artifacts() const {
   for (const auto* group : {&os_artifacts, &k8s_artifacts, &files}) {
     for (const FileArtifact& file : *group) out.push_back(&file.artifact);
   }
+  if (release_index) out.push_back(&*release_index);
   return out;
 }
 
@@ -312,6 +317,11 @@ const Artifact* Manifest::find_artifact(std::string_view name) const {
     if (artifact->name == name) return artifact;
   }
   return nullptr;
+}
+
+Artifact* Manifest::find_artifact(std::string_view name) {
+  // The artifacts are members of this object, which is not constant here.
+  return const_cast<Artifact*>(std::as_const(*this).find_artifact(name));
 }
 
 const FileArtifact* Manifest::find_file(std::string_view name) const {

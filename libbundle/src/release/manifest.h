@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,6 +47,9 @@ struct ChartArtifact {
   Artifact artifact;
 };
 
+// artifactType of Manifest::release_index.
+inline constexpr std::string_view kReleaseIndexType = "application/vnd.bundle.release.v1";
+
 struct Manifest {
   std::string product;
   std::string version;  // SemVer 2
@@ -68,13 +72,19 @@ struct Manifest {
   std::vector<Artifact> images;
   std::vector<FileArtifact> files;
 
+  // An OCI index of all artifacts above: what the SBOM and the provenance of the release speak
+  // about. Nothing in releases of early builders.
+  std::optional<Artifact> release_index;
+
   // Readers of this code understand manifests up to this number.
   static constexpr std::uint32_t kReaderVersion = 1;
 
-  // Every artifact, in this order: images, chart, os, k8s, files. Pointers into this object.
+  // Every artifact, in this order: images, chart, os, k8s, files, release index. Pointers into this
+  // object.
   std::vector<const Artifact*> artifacts() const;
   // By Artifact::name; nullptr when the release has no such artifact.
   const Artifact* find_artifact(std::string_view name) const;
+  Artifact* find_artifact(std::string_view name);
   // By FileArtifact::name over os, k8s and files; nullptr when there is none.
   const FileArtifact* find_file(std::string_view name) const;
 };

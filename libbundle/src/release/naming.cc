@@ -46,6 +46,10 @@ std::string chart_repository(std::string_view product, std::string_view chart_na
   return fmt::format("{}/charts/{}", product, repository_component(chart_name));
 }
 
+std::string release_repository(std::string_view product) {
+  return fmt::format("{}/release", product);
+}
+
 std::string version_tag(std::string_view version) {
   std::string tag(version);
   std::ranges::replace(tag, '+', '_');

@@ -14,6 +14,8 @@ std::string repository_component(std::string_view text);
 
 std::string file_repository(std::string_view product, std::string_view file_name);
 std::string chart_repository(std::string_view product, std::string_view chart_name);
+// Of the index of all artifacts of a release.
+std::string release_repository(std::string_view product);
 
 // A version as a tag: '+' becomes '_', as Helm does.
 std::string version_tag(std::string_view version);

@@ -10,6 +10,7 @@
 #include "oci/artifact.h"
 #include "oci/document.h"
 #include "oci/helm_chart.h"
+#include "oci/layout.h"
 #include "oci/reference.h"
 #include "oci/walk.h"
 #include "release/naming.h"
@@ -58,6 +59,10 @@ class BlobCollector {
     }
   }
 
+  void add_document(const oci::Document& document, const std::string& origin) {
+    append(documents_, memory_blob(document.descriptor, document.bytes, origin));
+  }
+
   std::vector<BlobInput> take() {
     std::vector<BlobInput> all = std::move(documents_);
     for (auto* group : {&configs_, &layers_, &files_}) {
@@ -67,12 +72,6 @@ class BlobCollector {
   }
 
  private:
-  void add_document(const oci::Document& document, const std::string& origin) {
-    const auto bytes = std::make_shared<const Bytes>(document.bytes);
-    append(documents_, {document.descriptor.digest, bytes->size(), document.descriptor.media_type,
-                        origin, [bytes] { return std::make_unique<SharedBytesSource>(bytes); }});
-  }
-
   void append(std::vector<BlobInput>& group, BlobInput blob) {
     const auto [known, is_new] = sizes_.emplace(blob.digest, blob.size);
     if (known->second != blob.size) {
@@ -115,6 +114,8 @@ class Resolver {
     manifest.os_artifacts = resolve_files(spec_.os_artifacts);
     manifest.k8s_artifacts = resolve_files(spec_.k8s_artifacts);
     manifest.files = resolve_files(spec_.files);
+    manifest.release_index = make_release_index();
+    if (options_.signatures && !spec_.signatures.empty()) add_signatures();
     result_.blobs = blobs_.take();
     return std::move(result_);
   }
@@ -159,6 +160,9 @@ class Resolver {
       artifact.referrers.push_back({referrer.descriptor, referrer.subject, referrer.tag});
     }
     claim_tags(artifact, name.repository_text());
+    for (const oci::Document& document : closure.documents) {
+      owners_[document.descriptor.digest].push_back(artifact.name);
+    }
     blobs_.add(closure, source, image.name, LayerGroup::layers);
     return artifact;
   }
@@ -204,6 +208,7 @@ class Resolver {
     artifact.tag = tag;
     artifact.descriptor = packed.manifest.descriptor;
     claim(artifact.name, artifact.descriptor.digest);
+    owners_[artifact.descriptor.digest].push_back(artifact.name);
     const auto source = oci::artifact_source(fs_, std::move(packed), artifact.name);
     blobs_.add(oci::walk(*source), source, artifact.name, group);
     return artifact;
@@ -232,15 +237,95 @@ class Resolver {
     return out;
   }
 
+  // Its digest stands for the whole content of the release.
+  Artifact make_release_index() {
+    oci::Index index;
+    index.media_type = oci::media_type::kIndex;
+    index.artifact_type = kReleaseIndexType;
+    index.annotations = {{std::string(oci::annotation::kTitle), spec_.product},
+                         {std::string(oci::annotation::kVersion), spec_.version}};
+    for (const Artifact* artifact : result_.manifest.artifacts()) {
+      oci::Descriptor entry = artifact->descriptor;
+      entry.annotations = {{std::string(oci::annotation::kRefName), artifact->name}};
+      index.manifests.push_back(std::move(entry));
+    }
+    const oci::Document document = oci::make_index(index);
+    Artifact artifact;
+    artifact.repository = release_repository(spec_.product);
+    artifact.tag = version_tag(spec_.version);
+    artifact.name = artifact.repository + ":" + artifact.tag;
+    artifact.descriptor = document.descriptor;
+    claim(artifact.name, artifact.descriptor.digest);
+    owners_[artifact.descriptor.digest].push_back(artifact.name);
+    blobs_.add_document(document, artifact.name);
+    return artifact;
+  }
+
+  [[noreturn]] void refuse_signature(const Digest& subject, std::string_view problem) const {
+    throw Error(ErrorCode::spec_invalid,
+                fmt::format("{}: {} {}", spec_.signatures.string(), subject.text(), problem),
+                "Make the signatures for what the release file names now: bundle-make cosign-sign "
+                "RELEASE.yaml.");
+  }
+
+  void add_signatures() {
+    if (!fs_.status(spec_.signatures)) {
+      throw Error(ErrorCode::not_found, fmt::format("{} does not exist", spec_.signatures.string()),
+                  "Sign the release first: bundle-make cosign-sign RELEASE.yaml --key KEY.");
+    }
+    for (const auto& [source, tag] : oci::open_layout_entries(fs_, spec_.signatures)) {
+      const oci::Closure closure = oci::walk(*source);
+      const oci::Manifest signature = oci::parse_manifest(closure.root);
+      const auto subject =
+          signature.subject ? std::optional(signature.subject->digest) : oci::parse_digest_tag(tag);
+      if (!subject) {
+        throw Error(ErrorCode::spec_invalid,
+                    fmt::format("{}: {} is no signature: it has no subject and no cosign tag",
+                                spec_.signatures.string(), closure.root.descriptor.digest.text()),
+                    "The folder holds what 'bundle-make cosign-sign' wrote, and nothing else.");
+      }
+      const auto owners = owners_.find(*subject);
+      if (owners == owners_.end()) refuse_signature(*subject, "is signed but not in the release");
+      Referrer referrer{closure.root.descriptor, *subject, signature.subject ? "" : tag};
+      referrer.descriptor.artifact_type = signature.kind();
+      for (const std::string& owner : owners->second) add_referrer(owner, referrer);
+      blobs_.add(closure, source, "signature of " + owners->second.front(), LayerGroup::layers);
+    }
+  }
+
+  void add_referrer(const std::string& owner, const Referrer& referrer) {
+    Artifact& artifact = *result_.manifest.find_artifact(owner);
+    // cosign and Flux look for bundles first, and where there is one never at the classic form: a
+    // bundle of ours would hide the signature that its maker vouches with.
+    for (const Referrer& upstream : artifact.referrers) {
+      if (upstream.subject == referrer.subject && upstream.tag.ends_with(".sig") &&
+          referrer.tag.empty()) {
+        refuse_signature(referrer.subject, "has a signature by its maker that a bundle would hide");
+      }
+    }
+    artifact.referrers.push_back(referrer);
+    const std::string repository = artifact.registry.empty()
+                                       ? artifact.repository
+                                       : artifact.registry + "/" + artifact.repository;
+    claim_tags(artifact, repository);
+  }
+
   FileSystem& fs_;
   const ReleaseSpec& spec_;
   const ResolveOptions& options_;
   ResolvedRelease result_;
   BlobCollector blobs_;
+  std::map<Digest, std::vector<std::string>> owners_;  // names of the artifacts of a document
   std::map<std::string, Digest> tags_;
 };
 
 }  // namespace
+
+BlobInput memory_blob(const oci::Descriptor& descriptor, Bytes bytes, std::string origin) {
+  const auto shared = std::make_shared<const Bytes>(std::move(bytes));
+  return {descriptor.digest, shared->size(), descriptor.media_type, std::move(origin),
+          [shared] { return std::make_unique<SharedBytesSource>(shared); }};
+}
 
 ResolvedRelease resolve(FileSystem& fs, const ReleaseSpec& spec, const ResolveOptions& options) {
   return Resolver(fs, spec, options).resolve();

@@ -28,10 +28,15 @@ struct BlobInput {
   std::function<std::unique_ptr<Source>()> open;
 };
 
+// A blob whose bytes are at hand; its streams keep them alive.
+BlobInput memory_blob(const oci::Descriptor& descriptor, Bytes bytes, std::string origin);
+
 struct ResolveOptions {
   oci::SourceOpener open_source;             // how to open ImageSpec::source
   UnixTime created = 0;                      // recorded in the manifest; build_time() for `make`
   std::uint32_t default_expires_days = 365;  // when the spec says nothing
+  // Whether ReleaseSpec::signatures come along. Not while they are being made.
+  bool signatures = true;
 };
 
 struct ResolvedRelease {
@@ -43,11 +48,13 @@ struct ResolvedRelease {
 };
 
 // Opens each image source, walks what it names for the chosen platforms, packs chart and files as
-// OCI artifacts. `fs` and what the sources need must outlive the result's streams.
+// OCI artifacts, writes the index of them all, and adds the signatures that were made for them.
+// `fs` and what the sources need must outlive the result's streams.
 // Throws Error{name_collision} when one name would have two digests, Error{oci_invalid},
 // Error{not_found} (a blob, a platform, a file), Error{spec_invalid} (the chart's Chart.yaml, a
-// name@digest whose source has another digest), Error{limit} and what the sources throw.
-// Peak memory: the documents and the packed chart; files and layers are streamed.
+// name@digest whose source has another digest, a signature of something else), Error{limit} and
+// what the sources throw. Peak memory: the documents and the packed chart; files and layers are
+// streamed.
 ResolvedRelease resolve(FileSystem& fs, const ReleaseSpec& spec, const ResolveOptions& options);
 
 }  // namespace bundle::release

@@ -85,6 +85,10 @@ class SpecReader {
     const Json& os = root.at("os");
     spec_.os_base = os.at("base").as_string();
     spec_.os_artifacts = read_files(os, "/os", "artifacts");
+    if (const Json* packages = os.find("packages")) {
+      auto path = read_path("/os/packages", packages->as_string(), FileKind::regular);
+      if (path) spec_.os_packages = *std::move(path);
+    }
     const Json& k8s = root.at("k8s");
     spec_.k8s_distribution = k8s.at("distribution").as_string();
     spec_.k8s_version = k8s.at("version").as_string();
@@ -96,6 +100,7 @@ class SpecReader {
     read_app(root.at("app"));
     read_images(root.at("images"));
     spec_.files = read_files(root, "", "files");
+    read_signatures(root);
     findings_.throw_if_any();
     return std::move(spec_);
   }
@@ -220,6 +225,24 @@ class SpecReader {
     const std::string_view path = without_trailing_slash(spec_.chart_path);
     if (auto chart = read_path("/app/chartPath", path, FileKind::directory)) {
       spec_.chart = *std::move(chart);
+    }
+  }
+
+  // The folder is made by a later step of the build: only where it may lie is checked.
+  void read_signatures(const Json& root) {
+    const Json* folder = root.find("signatures");
+    if (folder == nullptr) return;
+    const std::string_view path = without_trailing_slash(folder->as_string());
+    if (!is_safe_relative_path(path)) {
+      findings_.unsafe.push_back(at("/signatures", fmt::format("'{}' leaves the folder", path)));
+      return;
+    }
+    spec_.signatures = spec_.folder() / Path(path);
+    const auto status = fs_.status(spec_.signatures);
+    if (!status) return;
+    if (auto found = read_path("/signatures", path, FileKind::directory);
+        found && status->kind != FileKind::directory) {
+      invalid("/signatures", found->string() + " is not a folder");
     }
   }
 

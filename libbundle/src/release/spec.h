@@ -42,6 +42,8 @@ struct ReleaseSpec {
 
   std::string os_base;
   std::vector<FileSpec> os_artifacts;
+  // List of the packages of the OS image (dpkg status, or NAME<tab>VERSION lines); empty: none.
+  Path os_packages;
 
   std::string k8s_distribution;
   std::string k8s_version;  // vX.Y.Z+k3sN
@@ -53,6 +55,10 @@ struct ReleaseSpec {
 
   std::vector<ImageSpec> images;
   std::vector<FileSpec> files;
+
+  // OCI layout with signatures for the cluster, which `bundle-make cosign-sign` writes; it need not
+  // exist before. Empty: none.
+  Path signatures;
 };
 
 // Limits of the file: a spec is written by hand.
