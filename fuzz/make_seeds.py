@@ -6,6 +6,7 @@
 The seeds are committed; run this again only when a format gains something worth seeding. What fuzzing
 finds is added beside them by hand, with a name that says what it was.
 """
+import base64
 import gzip
 import io
 import pathlib
@@ -82,6 +83,42 @@ def archive_seeds():
     put("gzip", "named", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0" + raw.compress(text) + raw.flush() + b"\0" * 8)
 
 
+def package_seeds():
+    """The first byte chooses the parser: see fuzz_packages.cc."""
+    dpkg = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n"
+    seeds = {"dpkg": dpkg, "apk": b"P:musl\nV:1.2\nA:x86_64\n\n", "rpm": b"SQLite",
+             "os_release": b'ID="debian"\nVERSION_ID="12"\n', "npm_package": b'{"name":"@a/b","version":"1.0.0"}',
+             "npm_lock": b'{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0"}}}',
+             "python": b"Name: a\nVersion: 1\n\ntext", "gem_spec": b"rack-3.0.8.gemspec",
+             "gem_lock": b"GEM\n  specs:\n    rack (3.0.8)\n      a\n", "manifest": b"a\t1\nb:amd64\t2\n"}
+    for number, (name, seed) in enumerate(seeds.items()):
+        put("packages", name, bytes([number]) + seed)
+    modules = b"#" * 16 + b"path\ta\nmod\ta\tv1\t\ndep\tb/c\tv2\th1:\n" + b"#" * 16
+    program = (b"\x7fELF" + b"\0" * 12 + b"\xff Go buildinf:\x08\x02" + b"\0" * 16 + b"\x06go1.22" +
+               bytes([len(modules)]) + modules)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, content in (("var/lib/dpkg/status", dpkg), ("usr/bin/go", program), ("a/.wh.b", b"")):
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o755
+            tar.addfile(info, io.BytesIO(content))
+    put("packages", "layer", bytes([len(seeds)]) + buffer.getvalue())
+
+
+def cosign_seeds():
+    """0 in front: a key file; else a bundle."""
+    envelope = (b'{"kdf":{"name":"scrypt","params":{"N":1024,"r":8,"p":1},"salt":"QUJD"},"cipher":{"name":'
+                b'"nacl/secretbox","nonce":"a3tM/OdnXprrEiGAOmbWg9kCXYvcFogY"},"ciphertext":'
+                b'"kEOWdhRFqze4gwe0uq7AWSV2adaVoC7WWiE67rg15SU="}')
+    pem = b"-----%s ENCRYPTED SIGSTORE PRIVATE KEY-----\n"
+    put("cosign", "key", b"\0" + pem % b"BEGIN" + base64.b64encode(envelope) + b"\n" + pem % b"END")
+    payload = (b'{"_type":"https://in-toto.io/Statement/v1","subject":[{"digest":{"sha256":"00"}}],'
+               b'"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}')
+    put("cosign", "bundle", b'\1{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":'
+        b'{"publicKey":{"hint":"x"}},"dsseEnvelope":{"payload":"' + base64.b64encode(payload) +
+        b'","payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"MEUCIQ=="}]}}')
+
+
 def example_seeds():
     targets = {"release-spec": ("spec", "yaml"), "release-manifest": ("manifest", "json"),
                "trust-root": ("trust_root", "json")}
@@ -117,5 +154,7 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     bundle_seeds(pathlib.Path(sys.argv[1]))
     archive_seeds()
+    package_seeds()
+    cosign_seeds()
     example_seeds()
     text_seeds()

@@ -431,7 +431,7 @@ TEST_F(ImportTest, InspectTellsWhatIsInside) {
   EXPECT_FALSE(report.verified);
   EXPECT_EQ(report.version, "1.1.0");
   EXPECT_EQ(report.volumes_total, 1U);
-  EXPECT_EQ(report.artifacts.size(), 6U);  // two images, chart, three files
+  EXPECT_EQ(report.artifacts.size(), 7U);  // two images, chart, three files, their index
   EXPECT_EQ(report.upgrade_from, std::vector<std::string>{"1.0.x"});
 }
 

@@ -26,15 +26,15 @@ os: {{base: ubuntu-24.04, artifacts: [{{name: disk.img, path: disk.img}}]}}
 k8s: {{distribution: k3s, version: v1.31.6+k3s1, artifacts: []}}
 app: {{chartPath: helm/, valuesProfile: single-node}}
 images: []
-"""
+{more}"""
 
 
-def write_release(folder, spec, version, upgrade_from, data):
+def write_release(folder, spec, version, upgrade_from, data, more=""):
     (folder / "helm").mkdir(parents=True, exist_ok=True)
     (folder / "helm/Chart.yaml").write_text("apiVersion: v2\nname: chart\nversion: 1.0.0\n")
     (folder / "helm/values.yaml").write_text("{}\n")
     (folder / "disk.img").write_bytes(data)
-    (folder / spec).write_text(SPEC.format(version=version, upgrade_from=upgrade_from))
+    (folder / spec).write_text(SPEC.format(version=version, upgrade_from=upgrade_from, more=more))
 
 
 def flip_bit(path, offset):
@@ -80,7 +80,7 @@ def main():
         site = Site(work, programs)
         generator = random.Random(1)
         first = generator.randbytes(6_000_000)
-        write_release(work, "release.yaml", "1.0.0", "", first)
+        write_release(work, "release.yaml", "1.0.0", "", first, "signatures: signatures\n")
         (work / "pw.txt").write_text("only for this test\n")
         for number, (status, script) in enumerate(blocks, 1):
             if "make release.yaml" in script:

@@ -324,7 +324,8 @@ app: {chartPath: helm, valuesProfile: single-node}
 images: []
 )");
   const ResolvedRelease release = ReleaseFolder::resolve(load_spec(posix_file_system(), file));
-  EXPECT_EQ(release.blobs.size(), 3U);  // the chart: manifest, config, layer
+  // The chart: manifest, config, layer; and the index of all artifacts.
+  EXPECT_EQ(release.blobs.size(), 4U);
   EXPECT_NO_THROW(parse_manifest(write_manifest(release.manifest), "manifest.json"));
 }
 

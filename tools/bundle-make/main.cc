@@ -44,6 +44,22 @@ bundle::SignWith signing(const Invocation& call) {
   return sign;
 }
 
+void add_registry_options(cxxopts::OptionAdder& add) {
+  add("authfile", "registry credentials (docker config.json)", string_value());
+  add("registry-ca", "PEM file of a private registry's CA", string_value());
+  add("insecure-registry", "HOST[:PORT] to speak to without TLS; may be repeated", strings_value());
+}
+
+bundle::RegistryAccess registry_access(const Invocation& call) {
+  bundle::RegistryAccess access;
+  access.auth_file = call.text("authfile");
+  access.ca_file = call.text("registry-ca");
+  if (call.has("insecure-registry")) {
+    access.insecure = call.options["insecure-registry"].as<std::vector<std::string>>();
+  }
+  return access;
+}
+
 void make(const Invocation& call) {
   bundle::MakeOptions options;
   options.spec = call.only_argument("release.yaml");
@@ -53,12 +69,9 @@ void make(const Invocation& call) {
   options.fast = call.has("fast");
   options.jobs = call.options["jobs"].as<unsigned>();
   options.sign = signing(call);
-  options.registry.auth_file = call.text("authfile");
-  options.registry.ca_file = call.text("registry-ca");
-  if (call.has("insecure-registry")) {
-    options.registry.insecure = call.options["insecure-registry"].as<std::vector<std::string>>();
-  }
+  options.registry = registry_access(call);
   options.roots = paths(call, "root");
+  options.builder = call.text("builder");
   const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
@@ -87,6 +100,25 @@ void sign(const Invocation& call) {
   }
   for (const auto& name : report.signatures) fmt::print("wrote {}\n", name);
   fmt::print("volumes that carry all signatures of the folder: {}\n", report.volumes);
+}
+
+void cosign_sign(const Invocation& call) {
+  bundle::CosignOptions options;
+  options.spec = call.only_argument("release.yaml");
+  options.sign = signing(call);
+  if (options.sign.empty()) call.required("key");
+  options.public_key = call.text("public-key");
+  options.classic = call.has("classic");
+  options.registry = registry_access(call);
+  const auto report = bundle::cosign_release(options, call.progress);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  for (const auto& artifact : report.artifacts) {
+    fmt::print("  {:<8} {}\n           {}\n", artifact.state, artifact.name, artifact.digest);
+  }
+  fmt::print("signatures are in {}: run 'bundle-make make' next\n", report.folder.string());
 }
 
 void keygen(const Invocation& call) {
@@ -173,13 +205,30 @@ std::vector<Command> commands() {
          add("level", "zstd level, 1 to 19", cxxopts::value<int>()->default_value("19"));
          add("fast", "for CI: level 3, under 256 MiB of memory");
          add("jobs", "compression threads", cxxopts::value<unsigned>()->default_value("2"));
-         add("root", "trust root (N.root.json) that travels along; may be repeated", strings_value());
-         add("authfile", "registry credentials (docker config.json)", string_value());
-         add("registry-ca", "PEM file of a private registry's CA", string_value());
-         add("insecure-registry", "HOST[:PORT] to speak to without TLS; may be repeated", strings_value());
+         add("root", "trust root (N.root.json) that travels along; may be repeated",
+             strings_value());
+         add("builder", "URI of who runs the build, for the provenance", string_value());
+         add_registry_options(add);
        },
        make},
-      {"sign", "DIR --key K | --sign-command CMD", "sign a bundle, or add signatures copied into DIR",
+      {"cosign-sign", "RELEASE.yaml --key K | --sign-command CMD --public-key PEM",
+       "sign images and chart for the cluster, before make",
+       "  bundle-make cosign-sign release.yaml --key cosign.key --password-file pw.txt\n"
+       "  bundle-make cosign-sign release.yaml --sign-command 'hsm-sign --slot 3' --public-key "
+       "cosign.pub\n",
+       [](auto& add) {
+         add("key", "ECDSA P-256 key: cosign's, or PEM of OpenSSL", string_value());
+         add("password-file", "file whose first line opens the key", string_value());
+         add("password-fd", "open file descriptor with the password", cxxopts::value<int>());
+         add("sign-command", "shell command that signs: message on stdin, DER or base64 on stdout",
+             string_value());
+         add("public-key", "PEM file of the command's key", string_value());
+         add("classic", "tags sha256-<hex>.sig, for Flux before 2.8 and cosign before 3");
+         add_registry_options(add);
+       },
+       cosign_sign},
+      {"sign", "DIR --key K | --sign-command CMD",
+       "sign a bundle, or add signatures copied into DIR",
        "  bundle-make sign out --key vendor.key --password-file pw.txt\n"
        "  bundle-make sign out --sign-command 'hsm-sign --slot 3'\n"
        "  bundle-make sign out          puts signature files copied into out/ into the volumes\n",

@@ -13,6 +13,7 @@ namespace bundle {
 std::string to_json(const Error& error);
 std::string to_json(const MakeReport& report);
 std::string to_json(const SignReport& report);
+std::string to_json(const CosignReport& report);
 std::string to_json(const InspectReport& report);
 std::string to_json(const ImportPlanReport& report);
 std::string to_json(const ImportReport& report);

@@ -39,6 +39,9 @@ struct MakeOptions {
   SignWith sign;
   RegistryAccess registry;
   std::vector<std::filesystem::path> roots;  // <N>.root.json files that travel along
+  // Who runs the build, for the provenance: a URI such as that of a CI workflow. Part of the signed
+  // content; empty: bundle-make itself.
+  std::string builder;
 };
 
 struct MakeReport {
@@ -69,6 +72,31 @@ struct SignReport {
 // `sign` it only does the latter.
 SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign);
 
+struct CosignOptions {
+  std::filesystem::path spec;  // release.yaml; its `signatures` names the folder that is written
+  // `key`: cosign's or OpenSSL's, ECDSA P-256. `command`: message on stdin, DER or base64 on
+  // stdout.
+  SignWith sign;
+  std::filesystem::path public_key;  // PEM; needed with a command, whose output it checks
+  bool classic = false;              // tags sha256-<hex>.sig, for cosign and Flux of before bundles
+  RegistryAccess registry;
+};
+
+struct CosignedArtifact {
+  std::string name;
+  std::string digest;
+  std::string state;  // "signed", "kept" (was signed by this key), "upstream" (has its maker's)
+};
+
+struct CosignReport {
+  std::filesystem::path folder;
+  std::string public_key;  // PEM
+  std::vector<CosignedArtifact> artifacts;
+};
+
+// Signs images, chart and release index for the cluster, before `make`, whose input the result is.
+CosignReport cosign_release(const CosignOptions& options, Progress& progress);
+
 // Writes NAME.key and NAME.pub (minisign's formats). Returns the key id.
 // An empty password is refused unless `allow_no_password`.
 std::string generate_key(const std::filesystem::path& name, const std::filesystem::path& password_file,
@@ -82,7 +110,7 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
                                                 const Cancel& cancel);
 
 struct InspectedArtifact {
-  std::string kind;  // "image", "chart", "file"
+  std::string kind;  // "image", "chart", "file", "index" (of all artifacts)
   std::string name;
   std::string digest;
   std::string media_type;

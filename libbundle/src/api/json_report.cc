@@ -75,6 +75,17 @@ std::string to_json(const SignReport& r) {
   return print(out);
 }
 
+std::string to_json(const CosignReport& r) {
+  Json out;
+  out.set("folder", r.folder.string()).set("public_key", r.public_key);
+  out.set("artifacts", list(r.artifacts, [](const CosignedArtifact& a) {
+            Json entry;
+            entry.set("name", a.name).set("digest", a.digest).set("state", a.state);
+            return entry;
+          }));
+  return print(out);
+}
+
 std::string to_json(const InspectReport& r) {
   Json out;
   out.set("verified", r.verified).set("bundle_id", r.bundle_id).set("product", r.product);

@@ -5,6 +5,9 @@
 #include <chrono>
 
 #include "api/report.h"
+#include "attest/provenance.h"
+#include "attest/release_attestor.h"
+#include "attest/signature_folder.h"
 #include "base/time.h"
 #include "bundle/error.h"
 #include "crypto/signer.h"
@@ -63,16 +66,64 @@ format::FileList read_roots(FileSystem& fs, const std::vector<std::filesystem::p
   return roots;
 }
 
-release::ResolvedRelease resolve_spec(FileSystem& fs, const MakeOptions& options) {
-  const release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+release::ResolvedRelease resolve_spec(FileSystem& fs, const release::ReleaseSpec& spec,
+                                      const RegistryAccess& access, bool signatures) {
   transfer::RegistryOptions registry;
-  if (!options.registry.auth_file.empty()) registry.auth_file = options.registry.auth_file;
-  registry.insecure_registries = options.registry.insecure;
-  if (!options.registry.ca_file.empty()) registry.http.tls = transfer::load_tls_files(fs, options.registry.ca_file);
+  if (!access.auth_file.empty()) registry.auth_file = access.auth_file;
+  registry.insecure_registries = access.insecure;
+  if (!access.ca_file.empty()) registry.http.tls = transfer::load_tls_files(fs, access.ca_file);
   release::ResolveOptions resolve;
-  resolve.open_source = transfer::make_source_opener(fs, options.spec.parent_path(), registry);
+  resolve.open_source = transfer::make_source_opener(fs, spec.folder(), registry);
   resolve.created = build_time();
+  resolve.signatures = signatures;
   return release::resolve(fs, spec, resolve);
+}
+
+attest::BuildFacts build_facts(FileSystem& fs, const MakeOptions& options,
+                               const release::ReleaseSpec& spec) {
+  attest::BuildFacts facts;
+  facts.builder = options.builder.empty() ? attest::kDefaultBuilder : options.builder;
+  facts.spec = sha256(read_file(fs, options.spec, release::kMaxSpecBytes));
+  for (const release::ImageSpec& image : spec.images) facts.image_sources.push_back(image.source);
+  if (!spec.os_packages.empty()) {
+    const std::string text = read_text_file(fs, spec.os_packages, attest::kMaxPackageFileBytes);
+    facts.os_packages = attest::parse_package_manifest(text);
+    if (!facts.os_packages.problem.empty()) {
+      throw Error(ErrorCode::spec_invalid,
+                  fmt::format("{}: {}", spec.os_packages.string(), facts.os_packages.problem),
+                  "os.packages names a list as 'dpkg-query -W' prints it, or a dpkg status file.");
+    }
+  }
+  return facts;
+}
+
+attest::ClusterSigner open_cluster_signer(FileSystem& fs, const CosignOptions& options) {
+  const SignWith& with = options.sign;
+  if (!with.command.empty()) {
+    if (options.public_key.empty()) {
+      throw Error(ErrorCode::usage, "a signing command needs --public-key, which checks its output",
+                  "Export the public key of the HSM or KMS as PEM, and name that file.");
+    }
+    const std::string pem = read_text_file(fs, options.public_key, kMaxPemBytes);
+    return attest::command_signer(with.command,
+                                  EcdsaPublicKey::parse_pem(pem, options.public_key.string()));
+  }
+  const SecretBytes text = read_secret_file(fs, with.key, kMaxPemBytes);
+  const SecretBytes password = read_password(fs, with.password_file, with.password_fd);
+  return attest::key_signer(
+      attest::open_cosign_key(text.view(), password.view(), with.key.string()));
+}
+
+std::string_view state_name(attest::SigningState state) {
+  switch (state) {
+    case attest::SigningState::made:
+      return "signed";
+    case attest::SigningState::kept:
+      return "kept";
+    case attest::SigningState::upstream:
+      return "upstream";
+  }
+  return "";
 }
 
 std::string read_if_there(FileSystem& fs, const Path& path) {
@@ -95,7 +146,9 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   const auto start = std::chrono::steady_clock::now();
   FileSystem& fs = posix_file_system();
   progress.phase("resolving", 0);
-  const release::ResolvedRelease release = resolve_spec(fs, options);
+  const release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+  release::ResolvedRelease release = resolve_spec(fs, spec, options.registry, true);
+  attest::ReleaseAttestor attestor(build_facts(fs, options, spec));
 
   pack::MakeJob job;
   job.out = options.out;
@@ -103,6 +156,7 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
                              : pack::PackProfile::release(options.level, options.jobs);
   job.volume_size = options.volume_size;
   job.roots = read_roots(fs, options.roots);
+  job.attestor = &attestor;
   MakeReport report;
   if (!options.sign.empty()) {
     job.sign = [&](const std::string& statement, const std::string& carrier) {
@@ -111,10 +165,10 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
       return files;
     };
   }
-  const pack::MadeRelease made = pack::make_release(fs, release, job, progress, cancel);
   report.product = release.manifest.product;
   report.version = release.manifest.version;
   report.release_number = release.manifest.release_number;
+  const pack::MadeRelease made = pack::make_release(fs, std::move(release), job, progress, cancel);
   report.volumes.assign(made.volumes.begin(), made.volumes.end());
   report.bundle_bytes = made.bundle_bytes;
   report.blobs = made.blobs;
@@ -142,8 +196,34 @@ SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign
   return report;
 }
 
-std::string generate_key(const std::filesystem::path& name, const std::filesystem::path& password_file,
-                         int password_fd, bool allow_no_password) {
+CosignReport cosign_release(const CosignOptions& options, Progress& progress) {
+  FileSystem& fs = posix_file_system();
+  const release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+  if (spec.signatures.empty()) {
+    throw Error(
+        ErrorCode::spec_invalid,
+        fmt::format("{} names no folder for the signatures", options.spec.string()),
+        "Add the line 'signatures: signatures' to the release file; the folder need not exist.");
+  }
+  const attest::ClusterSigner signer = open_cluster_signer(fs, options);
+  progress.phase("resolving", 0);
+  const release::ResolvedRelease release = resolve_spec(fs, spec, options.registry, false);
+  const auto form =
+      options.classic ? attest::SignatureForm::classic : attest::SignatureForm::bundle;
+  CosignReport report;
+  report.folder = spec.signatures;
+  report.public_key = signer.public_key.pem();
+  for (const attest::SignedArtifact& artifact :
+       attest::sign_release(fs, release.manifest, spec.signatures, signer, form, build_time())) {
+    report.artifacts.push_back(
+        {artifact.name, artifact.digest.text(), std::string(state_name(artifact.state))});
+  }
+  return report;
+}
+
+std::string generate_key(const std::filesystem::path& name,
+                         const std::filesystem::path& password_file, int password_fd,
+                         bool allow_no_password) {
   FileSystem& fs = posix_file_system();
   const SecretBytes password = read_password(fs, password_file, password_fd);
   if (password.view().empty() && !allow_no_password) {
@@ -214,8 +294,13 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
   for (const release::Artifact* artifact : manifest.artifacts()) {
     const bool chart = artifact == &manifest.chart.artifact;
     const bool image = !artifact->registry.empty();
-    report.artifacts.push_back({chart ? "chart" : image ? "image" : "file", artifact->name,
-                                artifact->descriptor.digest.text(), artifact->descriptor.media_type});
+    const bool is_index = manifest.release_index && artifact == &*manifest.release_index;
+    report.artifacts.push_back({chart      ? "chart"
+                                : image    ? "image"
+                                : is_index ? "index"
+                                           : "file",
+                                artifact->name, artifact->descriptor.digest.text(),
+                                artifact->descriptor.media_type});
   }
   return report;
 }

@@ -131,10 +131,13 @@ void pack_gzip(BlobPacker& packer, const release::BlobInput& blob, const GzipAna
 
 template <typename Splitter>
 void pack_plain(BlobPacker& packer, const release::BlobInput& blob, RecipeWriter& recipe,
-                const Cancel& cancel) {
+                const Cancel& cancel, Sink* plain) {
   Splitter splitter(packer, recipe);
   recipe.begin_plain();
-  read_checked(blob, cancel, [&](ByteView part) { splitter.write(part); });
+  read_checked(blob, cancel, [&](ByteView part) {
+    splitter.write(part);
+    if (plain != nullptr) plain->write(part);
+  });
   splitter.finish();
   recipe.end_segment();
 }
@@ -142,8 +145,15 @@ void pack_plain(BlobPacker& packer, const release::BlobInput& blob, RecipeWriter
 }  // namespace
 
 void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
+  if (attestor_ == nullptr || !attest::is_worth_scanning(blob)) return pack(blob, cancel, nullptr);
+  attest::BlobScanner scanner;
+  pack(blob, cancel, &scanner);
+  attestor_->add(blob.digest, scanner.finish());
+}
+
+void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
   RecipeWriter recipe;
-  const GzipAnalysis analysis = analyse_gzip(blob, cancel);
+  const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain);
   stats_.blob_bytes += blob.size;
   if (blob.size == 0) {
     recipe.begin_plain();
@@ -157,7 +167,7 @@ void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
     splitter.finish();
     recipe.end_segment();
   } else {
-    pack_plain<ContentSplitter>(*this, blob, recipe, cancel);
+    pack_plain<ContentSplitter>(*this, blob, recipe, cancel, plain);
   }
   if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
   stats_.replayed_bytes += analysis.replayed_bytes;

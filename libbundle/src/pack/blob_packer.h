@@ -5,6 +5,7 @@
 #include <set>
 #include <unordered_map>
 
+#include "attest/release_attestor.h"
 #include "bundle/progress.h"
 #include "codec/deflate_encoder.h"
 #include "format/index.h"
@@ -40,7 +41,9 @@ class BlobPacker {
   static constexpr std::size_t kMinFarDedupe = 16 << 10;
   static constexpr std::size_t kNearGroups = 3;
 
-  BlobPacker(PackWriter& packs, format::Index& index) : packs_(packs), index_(index) {}
+  // `attestor`, when there is one, is told what is found in the blobs while they are read.
+  BlobPacker(PackWriter& packs, format::Index& index, attest::ReleaseAttestor* attestor = nullptr)
+      : packs_(packs), index_(index), attestor_(attestor) {}
 
   // Throws Error{blob_mismatch} when the input is not what it was resolved to.
   void add(const release::BlobInput& blob, const Cancel& cancel);
@@ -59,6 +62,7 @@ class BlobPacker {
   format::Run store_opaque(ByteView bytes);
 
  private:
+  void pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain);
   format::Run store_unique(Stream stream, ByteView bytes);
   // Whether the group of `place` is among those used lately; notes its use if `size` is worth it.
   bool worth_fetching(const Place& place, std::size_t size);
@@ -67,6 +71,7 @@ class BlobPacker {
 
   PackWriter& packs_;
   format::Index& index_;
+  attest::ReleaseAttestor* attestor_;
   std::unordered_map<Digest, Place> objects_;
   std::deque<std::pair<Stream, std::uint64_t>> near_;  // groups used lately, last first
   std::set<format::Feature> features_;

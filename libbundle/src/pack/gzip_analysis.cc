@@ -11,6 +11,8 @@ constexpr std::size_t kReadBuffer = 256 << 10;
 
 class Analyser final : public codec::GzipVisitor {
  public:
+  explicit Analyser(Sink* watcher) : watcher_(watcher) {}
+
   void on_header(ByteView header) override {
     match_.emplace(codec::encoder_candidates(codec::gzip_extra_flags(header)));
     deflate_bytes_ = 0;
@@ -20,6 +22,7 @@ class Analyser final : public codec::GzipVisitor {
     match_->deflate(compressed);
   }
   void on_plain(ByteView plain) override {
+    if (watcher_ != nullptr) watcher_->write(plain);
     if (!match_->hopeless()) match_->plain(plain);
   }
   void on_trailer(ByteView) override {
@@ -36,6 +39,7 @@ class Analyser final : public codec::GzipVisitor {
   }
 
  private:
+  Sink* watcher_;
   GzipAnalysis result_;
   std::optional<codec::EncoderMatch> match_;
   std::uint64_t deflate_bytes_ = 0;
@@ -43,12 +47,12 @@ class Analyser final : public codec::GzipVisitor {
 
 }  // namespace
 
-GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel) {
+GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
   Bytes buffer(kReadBuffer);
   const auto source = blob.open();
   std::size_t count = read_full(*source, buffer);
   if (!codec::is_gzip(ByteView(buffer).first(count))) return {};
-  Analyser analyser;
+  Analyser analyser(plain);
   codec::GzipParser parser(analyser);
   while (count > 0 && parser.ok()) {
     cancel.check();

@@ -6,6 +6,7 @@
 
 #include "bundle/progress.h"
 #include "codec/deflate_encoder.h"
+#include "io/stream.h"
 #include "release/resolve.h"
 
 namespace bundle::pack {
@@ -20,8 +21,10 @@ struct GzipAnalysis {
   bool any_replayed() const { return replayed_bytes > 0; }
 };
 
-// Reads the start of a blob that is not gzip, all of one that is.
-// Memory: an encoder match (codec/encoder_match.h) and one read buffer.
-GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel);
+// Reads the start of a blob that is not gzip, all of one that is; what it inflates to goes to
+// `plain`, too, unless that is null. Memory: an encoder match (codec/encoder_match.h) and one read
+// buffer.
+GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel,
+                          Sink* plain = nullptr);
 
 }  // namespace bundle::pack

@@ -44,15 +44,24 @@ trust::Carrier make_carrier(std::string_view statement, const format::Index& ind
   return carrier;
 }
 
-PackStats pack_blobs(const release::ResolvedRelease& release, PackWriter& packs, format::Index& index,
-                     Progress& progress, const Cancel& cancel) {
+// SBOM and provenance are blobs like any other, but known only when the others were read: the
+// release is complete, and its manifest final, when this returns.
+PackStats pack_blobs(release::ResolvedRelease& release, attest::ReleaseAttestor* attestor,
+                     PackWriter& packs, format::Index& index, Progress& progress,
+                     const Cancel& cancel) {
   std::uint64_t total = 0;
   for (const release::BlobInput& blob : release.blobs) total += blob.size;
   progress.phase("packing", total);
-  BlobPacker packer(packs, index);
+  BlobPacker packer(packs, index, attestor);
   for (const release::BlobInput& blob : release.blobs) {
     packer.add(blob, cancel);
     progress.advance(packer.stats().blob_bytes);
+  }
+  if (attestor != nullptr) {
+    for (release::BlobInput& blob : attestor->attest(release.manifest, release.blobs)) {
+      packer.add(blob, cancel);
+      release.blobs.push_back(std::move(blob));
+    }
   }
   packer.finish();
   packs.finish(index);
@@ -61,13 +70,13 @@ PackStats pack_blobs(const release::ResolvedRelease& release, PackWriter& packs,
 
 }  // namespace
 
-MadeRelease make_release(FileSystem& fs, const release::ResolvedRelease& release, const MakeJob& job,
+MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const MakeJob& job,
                          Progress& progress, const Cancel& cancel) {
   fs.create_directories(job.out);
   format::Index index;
   PackWriter packs(fs, job.out, job.profile);
   MadeRelease made;
-  made.stats = pack_blobs(release, packs, index, progress, cancel);
+  made.stats = pack_blobs(release, job.attestor, packs, index, progress, cancel);
 
   const Bytes encoded_index = format::encode_index(index);
   const std::string manifest = release::write_manifest(release.manifest);

@@ -19,6 +19,9 @@ struct MakeJob {
   PackProfile profile;
   std::uint64_t volume_size = kDefaultVolumeSize;
   format::FileList roots;  // "<N>.root.json" files that travel along
+  // What the release is to say about itself: SBOM and provenance, made of what is found in the
+  // blobs while they are packed. Null: nothing.
+  attest::ReleaseAttestor* attestor = nullptr;
   // Given statement.json and carrier.json, the signature files. May be empty: sign later.
   std::function<format::FileList(const std::string& statement, const std::string& carrier)> sign;
 };
@@ -33,10 +36,11 @@ struct MadeRelease {
   PackStats stats;
 };
 
+// Takes the release: what the attestor has to say becomes part of it.
 // Equal inputs give byte-identical output. Packs go through one temporary file in `out`, whose
 // space is given back while volumes are written from it: peak disk is the bundle plus one volume's
 // repeated parts. Memory: the pack writer's and the blob packer's.
-MadeRelease make_release(FileSystem& fs, const release::ResolvedRelease& release, const MakeJob& job,
+MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const MakeJob& job,
                          Progress& progress, const Cancel& cancel);
 
 }  // namespace bundle::pack
