@@ -9,19 +9,22 @@
 #include "trust/pointer.h"
 #include "trust/revocation.h"
 #include "trust/statement.h"
+#include "trust/time_statement.h"
 
 namespace {
 
 using namespace bundle;
 
 std::string parse_and_encode(std::uint8_t kind, std::string_view text) {
-  switch (kind % 4) {
+  switch (kind % 8) {
     case 0:
       return trust::encode_statement(trust::parse_statement(text, "input"));
     case 1:
       return trust::encode_carrier(trust::parse_carrier(text, "input"));
     case 2:
       return trust::encode_pointer(trust::parse_pointer(text, "input"));
+    case 4:
+      return trust::encode_time(trust::parse_time_statement(text, "input"));
     default:
       return trust::encode_revocations(trust::parse_revocations(text, "input"));
   }

@@ -62,8 +62,8 @@ def check_manual(root, program, binary):
     page = read(root, f"docs/man/{program}.1")
     overview = output_of(binary, "--help")
     listed = re.search(r"^commands:\n((?:  .*\n)+)", overview, re.M)
-    commands = re.findall(r"^  (\S+)", listed[1], re.M) if listed else []
-    texts = {"": overview} if not commands else {name: output_of(binary, name, "--help") for name in commands}
+    commands = re.findall(r"^  (\S+(?: \S+)?)  ", listed[1], re.M) if listed else []
+    texts = {"": overview} if not commands else {name: output_of(binary, *name.split(), "--help") for name in commands}
     for name, text in texts.items():
         if name and not re.search(rf"^\.(Ss|It Cm|Cm) {name}\b", page, re.M):
             yield f"{program}.1 does not describe the command {name}"

@@ -9,6 +9,7 @@
 #include "trust/revocation.h"
 #include "trust/root_builder.h"
 #include "trust/statement.h"
+#include "trust/time_statement.h"
 
 namespace bundle::release {
 namespace {
@@ -66,6 +67,15 @@ TEST(TrustSchemas, DescribeARevocationList) {
   list.releases = {{digest_of("b"), "1.3.9", "loses data"}, {digest_of("a"), "1.3.8", ""}};
   list.keys = {digest_of("key").hex()};
   expect_valid("revocations", trust::encode_revocations(list));
+}
+
+TEST(TrustSchemas, DescribeATimeStatement) {
+  trust::TimeStatement statement;
+  statement.site = "00112233445566778899aabbccddeeff";
+  statement.created = 1'795'446'000;
+  statement.clock_from = statement.created + 1000 * 86'400;
+  statement.clock_until = statement.clock_from + 86'400;
+  expect_valid("time-statement", trust::encode_time(statement));
 }
 
 TEST(TrustSchemas, DescribeATrustRoot) {

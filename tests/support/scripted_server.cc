@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <stdexcept>
 
 namespace bundle::testing {
@@ -167,6 +168,13 @@ bool ScriptedServer::send_body(int fd, const ScriptedReply& reply) {
   if (reply.endless) {
     while (!stopping_ && send_all(fd, reply.body)) continue;
     return false;
+  }
+  if (reply.drip) {
+    for (std::size_t i = 0; i < reply.body.size() && !stopping_; ++i) {
+      if (!send_all(fd, std::string_view(reply.body).substr(i, 1))) return false;
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return !stopping_;
   }
   const std::size_t end = std::min({reply.body.size(), reply.cut_after, reply.stall_after});
   if (!send_all(fd, std::string_view(reply.body).substr(0, end))) return false;

@@ -35,6 +35,7 @@ struct ScriptedReply {
   std::size_t cut_after = SIZE_MAX;    // closes the connection after so many body bytes
   std::size_t stall_after = SIZE_MAX;  // sends nothing more after so many body bytes
   bool endless = false;                // repeats the body until the client goes away
+  bool drip = false;                   // sends the body byte by byte, 20 ms apart
   std::string raw{};                   // sent as it is instead of everything above
 };
 

@@ -63,6 +63,8 @@ TEST_F(TrustModelDocument, DocumentsAreInOurSpelling) {
   EXPECT_EQ(encode_pointer(parse_pointer(pointer, "p")), pointer);
   const auto& list = files_.at("revocations.json");
   EXPECT_EQ(encode_revocations(parse_revocations(list, "r")), list);
+  const auto& time = files_.at("time.json");
+  EXPECT_EQ(encode_time(parse_time_statement(time, "t")), time);
   EXPECT_EQ(MinisignPublicKey::parse(files_.at("vendor.pub"), "k").text(), files_.at("vendor.pub"));
 }
 

@@ -275,7 +275,7 @@ TEST_F(TrustStateTest, OlderRevocationListDoesNotReplaceANewerOne) {
   list.releases = {{digest_of("x"), "1.4.0", ""}};
   accept(state, list);
   accept(state, revocation_list(4));
-  accept(state, revocation_list(5));
+  expect_error(ErrorCode::rollback, [&] { accept(state, revocation_list(5)); });
   EXPECT_EQ(open().revocations("example-appliance"),
             parse_revocations(encode_revocations(list), "r"));
   accept(state, revocation_list(6));

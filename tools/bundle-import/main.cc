@@ -1,6 +1,7 @@
 // bundle-import: brings releases into a site store and keeps it in order.
 #include <fmt/format.h>
 
+#include "bundle-import/trust.h"
 #include "bundle/error.h"
 #include "bundle/import.h"
 #include "bundle/json_report.h"
@@ -21,6 +22,8 @@ void add_import_options(cxxopts::OptionAdder& add) {
   add_store(add);
   add("trust", "the vendor's public key or trust root; needed once, then it is pinned", string_value());
   add("trust-fingerprint", "pin the key on the medium that has this fingerprint", string_value());
+  add("channel", "only the release that this channel stands at, by a pointer that has not expired",
+      string_value());
   add("jobs", "worker threads (default: one a core)", cxxopts::value<unsigned>()->default_value("0"));
 }
 
@@ -31,6 +34,7 @@ bundle::ImportOptions import_options(const Invocation& call) {
   options.store = call.required("store");
   options.trust = call.text("trust");
   options.trust_fingerprint = call.text("trust-fingerprint");
+  options.channel = call.text("channel");
   options.jobs = call.options["jobs"].as<unsigned>();
   return options;
 }
@@ -82,6 +86,7 @@ void print_releases(const std::vector<bundle::SiteRelease>& releases) {
     fmt::print("{} {} {:<12} {:>10}  made {}  {}\n", release.active ? "*" : " ", release.product,
                release.version, format_size(release.bytes), release.created,
                release.complete ? "complete" : "INCOMPLETE");
+    if (!release.revoked.empty()) fmt::print("    REVOKED: {}\n", release.revoked);
   }
 }
 
@@ -213,6 +218,8 @@ std::vector<Command> commands() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  return bundle::tools::run_tool("bundle-import", "brings signed releases into a site store", commands(),
+  auto all = commands();
+  for (Command& command : bundle::tools::trust_commands()) all.push_back(std::move(command));
+  return bundle::tools::run_tool("bundle-import", "brings signed releases into a site store", all,
                                  argc, argv);
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bundle-make/trust.h"
 #include "bundle/import.h"
 #include "bundle/json_report.h"
 #include "bundle/make.h"
@@ -13,6 +14,8 @@ namespace {
 using bundle::tools::Command;
 using bundle::tools::format_size;
 using bundle::tools::Invocation;
+using bundle::tools::add_signing_options;
+using bundle::tools::signing;
 
 auto string_value() { return cxxopts::value<std::string>(); }
 auto strings_value() { return cxxopts::value<std::vector<std::string>>(); }
@@ -26,22 +29,6 @@ std::vector<std::filesystem::path> paths(const Invocation& call, const std::stri
 std::vector<std::filesystem::path> sources(const Invocation& call) {
   if (call.arguments.empty()) call.only_argument("bundle folder");
   return {call.arguments.begin(), call.arguments.end()};
-}
-
-void add_signing_options(cxxopts::OptionAdder& add) {
-  add("key", "minisign secret key file", string_value());
-  add("password-file", "file whose first line opens the key", string_value());
-  add("password-fd", "open file descriptor with the password", cxxopts::value<int>());
-  add("sign-command", "shell command that signs: message on stdin, .minisig on stdout", string_value());
-}
-
-bundle::SignWith signing(const Invocation& call) {
-  bundle::SignWith sign;
-  sign.key = call.text("key");
-  sign.password_file = call.text("password-file");
-  if (call.has("password-fd")) sign.password_fd = call.options["password-fd"].as<int>();
-  sign.command = call.text("sign-command");
-  return sign;
 }
 
 void add_registry_options(cxxopts::OptionAdder& add) {
@@ -72,6 +59,7 @@ void make(const Invocation& call) {
   options.registry = registry_access(call);
   options.roots = paths(call, "root");
   options.builder = call.text("builder");
+  options.trust_folder = call.text("trust-dir");
   const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
@@ -207,6 +195,8 @@ std::vector<Command> commands() {
          add("jobs", "compression threads", cxxopts::value<unsigned>()->default_value("2"));
          add("root", "trust root (N.root.json) that travels along; may be repeated",
              strings_value());
+         add("trust-dir", "the vendor's trust folder: its roots and newest news travel along",
+             string_value());
          add("builder", "URI of who runs the build, for the provenance", string_value());
          add_registry_options(add);
        },
@@ -260,6 +250,8 @@ std::vector<Command> commands() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  auto all = commands();
+  for (Command& command : bundle::tools::trust_commands()) all.push_back(std::move(command));
   return bundle::tools::run_tool("bundle-make", "builds signed release bundles for sites without a network",
-                                 commands(), argc, argv);
+                                 all, argc, argv);
 }

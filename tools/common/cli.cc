@@ -40,7 +40,7 @@ void print_overview(const std::string& program, const std::string& summary,
                     const std::vector<Command>& commands) {
   fmt::print("{} - {}\n\nusage: {} COMMAND [OPTIONS]\n\ncommands:\n", program, summary, program);
   for (const Command& command : commands) {
-    fmt::print("  {:<12} {}\n", command.name, command.summary);
+    fmt::print("  {:<16}  {}\n", command.name, command.summary);
   }
   fmt::print("\n'{0} COMMAND --help' tells more. Exit codes: errors.md in share/doc/bundle.\n", program);
 }
@@ -132,14 +132,19 @@ int run_tool(const std::string& program, const std::string& summary,
     fmt::print("{} {}\n", program, BUNDLE_VERSION);
     return 0;
   }
-  const auto command = std::ranges::find(commands, name, &Command::name);
+  auto command = std::ranges::find(commands, name, &Command::name);
+  int words = 1;
+  if (command == commands.end() && argc > 2) {
+    command = std::ranges::find(commands, fmt::format("{} {}", name, argv[2]), &Command::name);
+    words = 2;
+  }
   if (command == commands.end()) {
     return print_error(program,
                        Error(ErrorCode::usage, fmt::format("there is no command '{}'", name),
                              fmt::format("See: {} --help", program)),
                        false);
   }
-  return run_command(program, *command, argc - 1, argv + 1);
+  return run_command(program, *command, argc - words, argv + words);
 }
 
 std::uint64_t parse_size(const std::string& text) {

@@ -29,7 +29,7 @@ struct Invocation {
 };
 
 struct Command {
-  std::string name;
+  std::string name;  // one word, or two: "trust show"
   std::string arguments;  // "SRC... --store DIR"
   std::string summary;
   std::string examples;

@@ -23,6 +23,9 @@ struct ImportOptions {
   std::filesystem::path trust;
   // Pins a key or root that the medium carries, when its fingerprint was told by another way.
   std::string trust_fingerprint;
+  // When given, the release must be the one that this channel stands at, by a pointer on the medium
+  // that has not expired: Error{not_found|expired|rollback|statement_mismatch}.
+  std::string channel;
   unsigned jobs = 0;  // worker threads; 0: one a core, at least two
 };
 

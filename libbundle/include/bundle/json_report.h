@@ -7,6 +7,7 @@
 #include "bundle/import.h"
 #include "bundle/make.h"
 #include "bundle/site.h"
+#include "bundle/trust.h"
 
 namespace bundle {
 
@@ -24,5 +25,11 @@ std::string to_json(const StoreAudit& audit);
 std::string to_json(const Activation& activation);
 std::string to_json(const GateAnswer& answer);
 std::string to_json(const CollectReport& report);
+std::string to_json(const TrustRootReport& report);
+std::string to_json(const TrustSignReport& report);
+std::string to_json(const TrustMergeReport& report);
+std::string to_json(const SignedDocumentReport& report);
+std::string to_json(const SiteTrust& report);
+std::string to_json(const TrustUpdate& report);
 
 }  // namespace bundle

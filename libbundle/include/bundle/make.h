@@ -42,6 +42,7 @@ struct MakeOptions {
   // Who runs the build, for the provenance: a URI such as that of a CI workflow. Part of the signed
   // content; empty: bundle-make itself.
   std::string builder;
+  std::filesystem::path trust_folder;  // all that sites follow (bundle/trust.h) travels along
 };
 
 struct MakeReport {

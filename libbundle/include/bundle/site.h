@@ -20,6 +20,7 @@ struct SiteRelease {
   std::uint64_t bytes = 0;
   bool active = false;
   bool complete = false;  // every blob is there with its size
+  std::string revoked;    // why it may not be activated any more; empty: it may
 };
 
 // Ascending by release number. Reads only.

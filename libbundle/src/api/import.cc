@@ -10,7 +10,9 @@
 
 #include "api/open_bundle.h"
 #include "api/report.h"
+#include "api/site_news.h"
 #include "base/thread_pool.h"
+#include "base/time.h"
 #include "bundle/error.h"
 #include "transfer/bundle_import.h"
 
@@ -51,11 +53,11 @@ class Import {
         fs_, options.sources,
         {state_ ? &*state_ : nullptr, options.trust, options.trust_fingerprint}));
     media_.emplace(opened_->volumes, index());
-    check_site();
   }
 
   // May be called again after the store has changed.
   ImportPlanReport plan(const Cancel& cancel) {
+    check_site();
     staged_.emplace(store_.get(), opened_->volumes.bundle_id, index());
     leaves_.emplace(*media_, *staged_);
     groups_ = std::make_unique<unpack::GroupReader>(index(), *leaves_);
@@ -68,6 +70,9 @@ class Import {
     ImportReport result;
     if (store_) {
       lock();
+      // Before anything can be refused: a revocation holds whatever becomes of this import.
+      if (state_->current()) learn();
+      check_site();
       if (already_imported_) drop_damaged_blobs(progress, cancel);
     }
     result.plan = plan(cancel);
@@ -92,7 +97,6 @@ class Import {
   void lock() {
     writer_.emplace(store_);
     state_.emplace(fs_, store_->trust_dir());
-    check_site();
     // A second --trust may only confirm what is pinned.
     if (state_->current() && !options_.trust.empty()) {
       const std::string text = read_text_file(fs_, options_.trust, format::kMaxDocumentBytes);
@@ -105,6 +109,17 @@ class Import {
                   "Leave --trust-fingerprint out: the site knows whom it trusts. A new vendor key "
                   "comes with the vendor's chain of roots.");
     }
+  }
+
+  // Follows the roots and keeps the news, which stand on signatures of their own.
+  void learn() {
+    state_->update_root(unpack::carried_roots(opened_->volumes));
+    api::learn_news(*store_, *state_, opened_->news, now(), false);
+  }
+
+  UnixTime now() const {
+    const UnixTime clock = current_time();
+    return state_ ? state_->effective_now(clock) : clock;
   }
 
   // The current root or one that led to it.
@@ -169,9 +184,29 @@ class Import {
 
   void check_site() {
     already_imported_ = already_imported();
-    if (!state_) return;
-    state_->check_release(opened_->head.release, already_imported_);
-    state_->check_revoked(opened_->head.release);
+    const trust::TrustState* const state = state_ && state_->current() ? &*state_ : nullptr;
+    api::check_news(state, opened_->news);
+    check_revoked(state);
+    if (state != nullptr) state->check_release(opened_->head.release, already_imported_);
+    if (!options_.channel.empty()) {
+      api::require_channel(state, opened_->news, options_.channel, opened_->head.release, now());
+    }
+  }
+
+  void check_revoked(const trust::TrustState* state) const {
+    const auto list = revocations(state);
+    if (!list) return;
+    trust::check_revoked(opened_->root, *list, opened_->head.release);
+    trust::check_signers(opened_->root, *list, trust::role::kCarrier,
+                         opened_->head.carrier.signers(), "the bundle's carrier.json");
+  }
+
+  std::optional<trust::RevocationList> revocations(const trust::TrustState* state) const {
+    if (state != nullptr) return state->revocations(statement().product, opened_->news);
+    for (const auto& [list, signatures] : opened_->news.revocations) {
+      if (list->product == statement().product) return *list;
+    }
+    return std::nullopt;
   }
 
   ImportPlanReport report() const {
@@ -206,7 +241,10 @@ class Import {
 
   void take_in(ImportReport& result, Progress& progress, const Cancel& cancel) {
     // Now and not at the end, so that the next stick needs no --trust.
-    if (!state_->current()) state_->pin(opened_->chosen);
+    if (!state_->current()) {
+      state_->pin(opened_->chosen);
+      learn();
+    }
     writer_->note_unfinished(opened_->volumes.bundle_id, opened_->head.blob_list);
     try {
       result.bytes_written = transfer::rebuild_blobs(plan_, *groups_, *writer_,
@@ -266,7 +304,6 @@ class Import {
                   fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
                   "Run the same import again.");
     }
-    state_->update_root(unpack::carried_roots(opened_->volumes));
     writer_->publish_release(statement().version, release_files());
     state_->accept_release(opened_->head.release, already_imported_);
     codec::Json event;

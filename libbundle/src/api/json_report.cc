@@ -46,7 +46,7 @@ Json release_json(const SiteRelease& r) {
   Json out;
   out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
   out.set("created", r.created).set("expires", r.expires).set("blobs", r.blobs).set("bytes", r.bytes);
-  out.set("active", r.active).set("complete", r.complete);
+  out.set("active", r.active).set("complete", r.complete).set("revoked", r.revoked);
   return out;
 }
 

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "api/report.h"
+#include "api/vendor_files.h"
 #include "attest/provenance.h"
 #include "attest/release_attestor.h"
 #include "attest/signature_folder.h"
@@ -22,18 +24,6 @@
 namespace bundle {
 namespace {
 
-SecretBytes read_password(FileSystem& fs, const std::filesystem::path& file, int fd) {
-  if (!file.empty()) return read_password_file(fs, file);
-  if (fd >= 0) return read_password_fd(fd);
-  return {};
-}
-
-std::unique_ptr<Signer> open_signer(FileSystem& fs, const SignWith& sign) {
-  if (!sign.command.empty()) return std::make_unique<CommandSigner>(sign.command);
-  const SecretBytes password = read_password(fs, sign.password_file, sign.password_fd);
-  return FileSigner::open(fs, sign.key, password.view());
-}
-
 // The public key travels along, so that a site that knows its fingerprint can pin it.
 void append_public_key(const Signer& signer, format::FileList& files) {
   const auto key = signer.public_key();
@@ -42,7 +32,7 @@ void append_public_key(const Signer& signer, format::FileList& files) {
 
 format::FileList sign_all(FileSystem& fs, const SignWith& with, const std::string& statement,
                           const std::string& carrier) {
-  const auto signer = open_signer(fs, with);
+  const auto signer = api::open_signer(fs, with);
   format::FileList files = pack::sign_documents(*signer, statement, carrier);
   append_public_key(*signer, files);
   return files;
@@ -109,7 +99,7 @@ attest::ClusterSigner open_cluster_signer(FileSystem& fs, const CosignOptions& o
                                   EcdsaPublicKey::parse_pem(pem, options.public_key.string()));
   }
   const SecretBytes text = read_secret_file(fs, with.key, kMaxPemBytes);
-  const SecretBytes password = read_password(fs, with.password_file, with.password_fd);
+  const SecretBytes password = api::read_password(fs, with.password_file, with.password_fd);
   return attest::key_signer(
       attest::open_cosign_key(text.view(), password.view(), with.key.string()));
 }
@@ -124,20 +114,6 @@ std::string_view state_name(attest::SigningState state) {
       return "upstream";
   }
   return "";
-}
-
-std::string read_if_there(FileSystem& fs, const Path& path) {
-  if (!fs.status(path)) return {};
-  return read_text_file(fs, path, format::kMaxDocumentBytes);
-}
-
-// A document of the folder: loose, or else from the volumes.
-std::string find_document(FileSystem& fs, const Path& folder, std::string_view name) {
-  std::string text = read_if_there(fs, folder / name);
-  if (!text.empty() || !unpack::looks_like_bundle(fs, folder)) return text;
-  const unpack::VolumeSet volumes = unpack::open_volumes(fs, {folder});
-  const format::NamedFile* file = format::find_file(volumes.head, name);
-  return file == nullptr ? std::string() : file->content;
 }
 
 }  // namespace
@@ -157,6 +133,9 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   job.volume_size = options.volume_size;
   job.roots = read_roots(fs, options.roots);
   job.attestor = &attestor;
+  if (!options.trust_folder.empty()) {
+    std::ranges::move(api::files_to_carry(fs, options.trust_folder), std::back_inserter(job.roots));
+  }
   MakeReport report;
   if (!options.sign.empty()) {
     job.sign = [&](const std::string& statement, const std::string& carrier) {
@@ -182,12 +161,12 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
 
 SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign) {
   FileSystem& fs = posix_file_system();
-  const std::string statement = find_document(fs, folder, "statement.json");
+  const std::string statement = api::find_document(fs, folder, "statement.json");
   if (statement.empty()) {
     throw Error(ErrorCode::not_found, fmt::format("{} holds no statement.json and no volume", folder.string()),
                 "Name the folder that bundle-make wrote, or one with a copy of its statement.json.");
   }
-  const std::string carrier = find_document(fs, folder, "carrier.json");
+  const std::string carrier = api::find_document(fs, folder, "carrier.json");
   format::FileList files;
   if (!sign.empty()) files = sign_all(fs, sign, statement, carrier);
   SignReport report;
@@ -225,7 +204,7 @@ std::string generate_key(const std::filesystem::path& name,
                          const std::filesystem::path& password_file, int password_fd,
                          bool allow_no_password) {
   FileSystem& fs = posix_file_system();
-  const SecretBytes password = read_password(fs, password_file, password_fd);
+  const SecretBytes password = api::read_password(fs, password_file, password_fd);
   if (password.view().empty() && !allow_no_password) {
     throw Error(ErrorCode::usage, "no password was given for the new key",
                 "Give --password-file FILE or --password-fd N, or say --no-password for a key that "

@@ -66,11 +66,18 @@ OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path
   if (const auto chain = unpack::carried_roots(volumes); !chain.empty()) root = root.update_all(chain);
   const UnixTime clock = current_time();
   const UnixTime now = trust.state != nullptr ? trust.state->effective_now(clock) : clock;
-  unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
-  release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
-  OpenedBundle opened{std::move(volumes), std::move(chosen), std::move(root), std::move(head), std::move(manifest)};
-  check_manifest(opened);
-  return opened;
+  try {
+    unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
+    release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
+    trust::News news = trust::read_news(root, unpack::carried_files(volumes), now);
+    OpenedBundle opened{std::move(volumes), std::move(chosen), std::move(root),
+                        std::move(head), std::move(manifest), std::move(news)};
+    check_manifest(opened);
+    return opened;
+  } catch (const Error& error) {
+    if (trust.state == nullptr) throw;
+    throw trust.state->explain(error, clock);
+  }
 }
 
 std::vector<std::uint32_t> missing_volumes(const unpack::VolumeSet& volumes,

@@ -25,6 +25,7 @@ struct OpenedBundle {
   trust::TrustRoot root;    // the same, followed along the chain that the bundle carries
   unpack::VerifiedHead head;
   release::Manifest manifest;
+  trust::News news;  // verified by `root`; pointers may be past their dates
 };
 
 // Throws Error{no_trust} when nothing says whom to trust, and what open_volumes and verify_head

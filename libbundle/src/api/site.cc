@@ -35,11 +35,6 @@ std::vector<BlobEntry> absent_blobs(const SiteStore& store, const std::string& v
   return absent;
 }
 
-SiteRelease to_site_release(const SiteStore& store, const ReleaseInfo& info) {
-  return {info.product,    info.version,    info.release_number, info.created, info.expires,
-          info.blob_count, info.blob_bytes, info.active,         absent_blobs(store, info.version).empty()};
-}
-
 release::Manifest read_manifest(const SiteStore& store, const std::string& version) {
   return release::parse_manifest(store.release_manifest(version),
                                  (store.release_dir(version) / "manifest.json").string());
@@ -59,6 +54,34 @@ trust::VerifiedRelease verify_release(const SiteStore& store, const trust::Trust
   const Path path = folder / "statement.json";
   return state.require_root().verify_release(read_text_file(store.fs(), path, format::kMaxDocumentBytes),
                                              signatures, std::nullopt, path.string());
+}
+
+// Why the release is revoked; empty when it is not. When its signatures no longer hold, activating
+// it says so.
+std::string revocation(const SiteStore& store, const trust::TrustState& state,
+                       const ReleaseInfo& info) {
+  const auto list = state.revocations(info.product);
+  if (!list) return {};
+  const Bytes statement = read_file(store.fs(), store.release_dir(info.version) / "statement.json",
+                                    format::kMaxDocumentBytes);
+  if (const auto reason = trust::revocation_reason(*list, sha256(statement), info.version)) {
+    return reason->empty() ? "no reason given" : *reason;
+  }
+  try {
+    state.check_revoked(verify_release(store, state, info.version));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::revoked) return error.message();
+  }
+  return {};
+}
+
+SiteRelease to_site_release(const SiteStore& store, const trust::TrustState& state,
+                            const ReleaseInfo& info) {
+  return {info.product,    info.version,
+          info.release_number, info.created,
+          info.expires,    info.blob_count,
+          info.blob_bytes, info.active,
+          absent_blobs(store, info.version).empty(), revocation(store, state, info)};
 }
 
 // What the signed statement says about the release's other files.
@@ -139,8 +162,11 @@ std::vector<std::string> releases_to_remove(const SiteStore& store, const Collec
 
 std::vector<SiteRelease> list_releases(const std::filesystem::path& root) {
   const auto store = open_store(root);
+  const trust::TrustState state(store->fs(), store->trust_dir());
   std::vector<SiteRelease> releases;
-  for (const ReleaseInfo& info : store->releases()) releases.push_back(to_site_release(*store, info));
+  for (const ReleaseInfo& info : store->releases()) {
+    releases.push_back(to_site_release(*store, state, info));
+  }
   return releases;
 }
 

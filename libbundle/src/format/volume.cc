@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "format/byte_reader.h"
 
@@ -52,7 +53,10 @@ bool is_volume_name(std::string_view name) {
 }
 
 bool is_tail_name(std::string_view name) {
-  return name.ends_with(".minisig") || name.ends_with(".root.json") || name.ends_with(".pub");
+  static constexpr std::array<std::string_view, 5> kSuffixes = {
+      ".minisig", ".root.json", ".pub", ".revocations.json", ".channel.json"};
+  return std::ranges::any_of(kSuffixes,
+                             [&](std::string_view suffix) { return name.ends_with(suffix); });
 }
 
 std::uint64_t data_offset_for(std::uint64_t head_size) {

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "bundle/error.h"
+#include "trust/news.h"
 #include "trust/statement.h"
 #include "trust/trust_root.h"
 
@@ -81,6 +82,16 @@ FileList loose_files(FileSystem& fs, const Path& directory) {
   return files;
 }
 
+// Old news would only be passed over by sites: the newest of each kind stays.
+void drop_superseded(FileSystem& fs, const Path& directory, FileMap& files) {
+  std::vector<std::string> names;
+  for (const auto& [name, content] : files) names.push_back(name);
+  for (const std::string& name : trust::superseded_news(names)) {
+    files.erase(name);
+    fs.remove(directory / name);
+  }
+}
+
 NamedFile sign_one(Signer& signer, std::string_view name, std::string_view document,
                    std::string_view comment) {
   MinisignSignature signature = signer.sign(as_bytes(document), comment);
@@ -115,6 +126,7 @@ std::size_t add_to_bundle(FileSystem& fs, const Path& directory, const FileList&
   // Signing again with the same key replaces: an external signer may choose another comment.
   for (const NamedFile& file : added) files.insert_or_assign(file.name, file.content);
 
+  drop_superseded(fs, directory, files);
   for (const auto& [name, content] : files) {
     write_file_atomically(fs, directory / name, as_bytes(content));
   }

@@ -23,6 +23,8 @@ inline constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
 inline constexpr std::size_t kMaxHeaderCount = 256;
 // An error answer or token is read up to here.
 inline constexpr std::uint64_t kMaxErrorBodyBytes = 64 * 1024;
+// In one stall_timeout of waiting: about 1 KB/s, which any real link has.
+inline constexpr std::uint64_t kLeastProgress = 64 * 1024;
 inline constexpr std::uint64_t kUnlimited = UINT64_MAX;
 
 struct HttpHeader {
@@ -84,7 +86,8 @@ struct HttpOptions {
   std::string user_agent = "bundle";
   TlsFiles tls;
   std::chrono::milliseconds connect_timeout{30'000};
-  // No byte in either direction for this long ends an attempt. There is no limit on the whole.
+  // Less than kLeastProgress in either direction in this much waiting ends an attempt: a server
+  // that drips is as bad as one that is silent. There is no limit on the whole.
   std::chrono::milliseconds stall_timeout{60'000};
   int max_redirects = 5;
   int max_attempts = 5;  // for one request; the first counts

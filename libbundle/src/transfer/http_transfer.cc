@@ -114,7 +114,7 @@ Transfer::Transfer(const HttpOptions& options, std::shared_ptr<SessionPool> pool
       method_(exchange.request->method),
       body_(exchange.request->body),
       max_body_(exchange.request->max_response_bytes),
-      last_progress_(steady_clock::now()) {
+      tick_(steady_clock::now()) {
   configure(exchange);
   if (curl_multi_add_handle(session_->multi(), session_->easy()) != CURLM_OK) {
     throw Error(ErrorCode::internal, "libcurl does not take a request");
@@ -223,7 +223,7 @@ void Transfer::add_headers(const Exchange& exchange) {
 
 template <typename Ready>
 void Transfer::drive(Ready ready) {
-  last_progress_ = steady_clock::now();  // the time between two reads is the caller's
+  tick_ = steady_clock::now();  // the time between two reads is the caller's
   while (!finished_ && !ready()) {
     int running = 0;
     const CURLMcode worked = curl_multi_perform(session_->multi(), &running);
@@ -236,6 +236,7 @@ void Transfer::drive(Ready ready) {
     const auto slice = std::min(kPollSlice, options_.stall_timeout);
     curl_multi_poll(session_->multi(), nullptr, 0, static_cast<int>(slice.count()), nullptr);
   }
+  count_wait();
 }
 
 void Transfer::collect_result() {
@@ -247,10 +248,20 @@ void Transfer::collect_result() {
   }
 }
 
+void Transfer::count_wait() {
+  const auto now = steady_clock::now();
+  waited_ += now - tick_;
+  tick_ = now;
+  if (moved_ < kLeastProgress) return;
+  waited_ = {};
+  moved_ = 0;
+}
+
 void Transfer::check_stall() {
-  if (steady_clock::now() - last_progress_ < options_.stall_timeout) return;
+  count_wait();
+  if (waited_ < options_.stall_timeout) return;
   throw Error(ErrorCode::timeout,
-              fmt::format("no data from {} for {} s", url_.printable(),
+              fmt::format("{} bytes from {} in {} s of waiting", moved_, url_.printable(),
                           static_cast<double>(options_.stall_timeout.count()) / 1000.0),
               "Check the network connection, then run the same command again: it continues.");
 }
@@ -322,7 +333,7 @@ std::size_t Transfer::on_header(char* data, std::size_t size, std::size_t count,
 }
 
 void Transfer::take_header_line(std::string_view line) {
-  last_progress_ = steady_clock::now();
+  moved_ += line.size();
   if (headers_done_) return;  // trailers after a chunked body say nothing that we use
   header_bytes_ += line.size();
   if (header_bytes_ > kMaxHeaderBytes || headers_.all().size() >= kMaxHeaderCount) {
@@ -348,11 +359,11 @@ void Transfer::take_header_line(std::string_view line) {
 std::size_t Transfer::on_body(char* data, std::size_t size, std::size_t count, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
   const std::size_t length = size * count;
-  transfer.last_progress_ = steady_clock::now();
   if (transfer.received_.size() - transfer.received_from_ + length > kReceiveBuffer) {
     transfer.paused_ = true;
     return CURL_WRITEFUNC_PAUSE;
   }
+  transfer.moved_ += length;
   try {
     transfer.received_.insert(transfer.received_.end(), data, data + length);
     return length;
@@ -364,10 +375,12 @@ std::size_t Transfer::on_body(char* data, std::size_t size, std::size_t count, v
 
 std::size_t Transfer::on_upload(char* data, std::size_t size, std::size_t count, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
-  transfer.last_progress_ = steady_clock::now();
   if (!transfer.upload_) return 0;
   try {
-    return transfer.upload_->read({reinterpret_cast<std::uint8_t*>(data), size * count});
+    const std::size_t length =
+        transfer.upload_->read({reinterpret_cast<std::uint8_t*>(data), size * count});
+    transfer.moved_ += length;
+    return length;
   } catch (...) {
     transfer.caught_ = std::current_exception();
     return CURL_READFUNC_ABORT;

@@ -81,6 +81,7 @@ class Transfer final : public HttpResponse {
   template <typename Ready>
   void drive(Ready ready);
   void collect_result();
+  void count_wait();
   void check_stall();
   [[noreturn]] void fail(CURLcode result);
   void detach();
@@ -116,7 +117,11 @@ class Transfer final : public HttpResponse {
   bool attached_ = false;
   CURLcode result_ = CURLE_OK;
   std::exception_ptr caught_;
-  std::chrono::steady_clock::time_point last_progress_;
+  // Slow retrieval: time spent waiting for the server, and bytes that went meanwhile, since the
+  // last kLeastProgress of them.
+  std::chrono::steady_clock::time_point tick_;
+  std::chrono::steady_clock::duration waited_{0};
+  std::uint64_t moved_ = 0;
 };
 
 }  // namespace bundle::transfer

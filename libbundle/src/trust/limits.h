@@ -12,6 +12,7 @@ inline constexpr std::size_t kMaxStatementBytes = 64 * 1024;
 inline constexpr std::size_t kMaxCarrierBytes = 64 * 1024;
 inline constexpr std::size_t kMaxCarrierBases = 64;
 inline constexpr std::size_t kMaxPointerBytes = 16 * 1024;
+inline constexpr std::size_t kMaxTimeBytes = 4 * 1024;
 // TUF's cap on root metadata (the W of its client workflow): 512 KB as in python-tuf.
 inline constexpr std::size_t kMaxRootBytes = 512 * 1024;
 // TUF's cap on root updates in one go (Z of its client workflow). A root a month lasts 85 years.
@@ -21,6 +22,10 @@ inline constexpr std::size_t kMaxRootSignatures = 128;
 inline constexpr std::size_t kMaxRoles = 16;
 // Signature files of one document. Each costs at most one verification per key of the role.
 inline constexpr std::size_t kMaxSignatureFiles = 32;
+// minisign's own files have four short lines.
+inline constexpr std::size_t kMaxSignatureFileBytes = 16 * 1024;
+// Roots, news and signatures of one folder.
+inline constexpr std::size_t kMaxTrustFiles = 4096;
 inline constexpr std::size_t kMaxRevocationBytes = 1024 * 1024;
 inline constexpr std::size_t kMaxRevocationEntries = 4096;
 inline constexpr std::size_t kMaxStateBytes = 1024 * 1024;

@@ -38,6 +38,15 @@ std::string fingerprint_digits(std::string_view text) {
   return digits.size() == kFingerprintDigits ? digits : std::string();
 }
 
+std::string in_groups(std::string_view digits) {
+  std::string grouped;
+  for (std::size_t at = 0; at < digits.size(); at += kFingerprintGroup) {
+    if (at > 0) grouped.push_back(' ');
+    grouped += digits.substr(at, kFingerprintGroup);
+  }
+  return grouped;
+}
+
 using RootsByVersion = std::map<std::uint64_t, const RootFile*>;
 
 RootsByVersion sort_roots(std::span<const RootFile> roots) {
@@ -118,13 +127,10 @@ TrustRoot TrustRoot::load(std::string_view text, std::string_view what) {
   return text.starts_with('{') ? parse(text, what) : from_public_key(text, what);
 }
 
-std::string TrustRoot::fingerprint() const {
-  std::string grouped;
-  for (std::size_t at = 0; at < kFingerprintDigits; at += kFingerprintGroup) {
-    if (at > 0) grouped.push_back(' ');
-    grouped += parts_->fingerprint.substr(at, kFingerprintGroup);
-  }
-  return grouped;
+std::string TrustRoot::fingerprint() const { return in_groups(parts_->fingerprint); }
+
+std::string root_fingerprint(std::string_view signed_bytes) {
+  return in_groups(sha256(as_bytes(signed_bytes)).hex());
 }
 
 bool TrustRoot::matches(std::string_view text) const {
@@ -174,10 +180,21 @@ TrustRoot TrustRoot::update_all(std::span<const RootFile> roots) const {
   return links.empty() ? *this : links.back();
 }
 
-void TrustRoot::check_root_expiry(std::optional<UnixTime> now) const {
+void TrustRoot::require_unexpired(std::optional<UnixTime> now) const {
   if (metadata().expires) {
     check_expiry(*metadata().expires, std::nullopt, now, fmt::format("trust root {}", version()));
   }
+}
+
+std::size_t TrustRoot::count_signers(std::string_view role_name,
+                                     std::span<const std::string> signers,
+                                     std::span<const std::string> revoked) const {
+  const RootRole* role = find_role(metadata(), role_name);
+  if (role == nullptr) return 0;
+  return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const std::string& signer) {
+    return std::ranges::find(role->key_ids, signer) != role->key_ids.end() &&
+           !std::ranges::binary_search(revoked, signer);
+  }));
 }
 
 void TrustRoot::check_expiry(UnixTime expires, std::optional<UnixTime> created,

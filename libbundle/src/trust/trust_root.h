@@ -80,11 +80,20 @@ class TrustRoot {
                                  std::span<const SignatureFile> signatures,
                                  std::optional<UnixTime> now,
                                  std::string_view what = "channel pointer") const;
+  // Expiry of this root is compared with the statement's own time: the clock is what is wrong.
+  VerifiedTime verify_time(std::string_view time_json, std::span<const SignatureFile> signatures,
+                           std::string_view what = "time.json") const;
   // A revocation list does not expire.
   VerifiedRevocations verify_revocations(std::string_view list_json,
                                          std::span<const SignatureFile> signatures,
                                          std::optional<UnixTime> now,
                                          std::string_view what = "revocations.json") const;
+
+  // Throws Error{expired} when this root is past its date.
+  void require_unexpired(std::optional<UnixTime> now) const;
+  // How many of `signers` (TUF key ids) have the role and are not among `revoked`, which is sorted.
+  std::size_t count_signers(std::string_view role, std::span<const std::string> signers,
+                            std::span<const std::string> revoked) const;
 
  private:
   struct Parts;
@@ -95,12 +104,14 @@ class TrustRoot {
                                             std::string_view what) const;
   // Without signature checks: for who has made them.
   static TrustRoot accept(UnverifiedRoot root, std::string_view raw);
-  void check_root_expiry(std::optional<UnixTime> now) const;
   static void check_expiry(UnixTime expires, std::optional<UnixTime> created,
                            std::optional<UnixTime> now, std::string_view what);
 
   std::shared_ptr<const Parts> parts_;
 };
+
+// The fingerprint of a root from its canonical "signed" part, in groups of four digits.
+std::string root_fingerprint(std::string_view signed_bytes);
 
 // The root among `roots` whose fingerprint is `fingerprint`; nothing when there is none.
 // Roots that cannot be read are passed over.

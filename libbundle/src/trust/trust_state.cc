@@ -4,10 +4,11 @@
 
 #include <algorithm>
 
-#include "bundle/error.h"
 #include "codec/json.h"
+#include "crypto/random.h"
 #include "trust/document.h"
 #include "trust/limits.h"
+#include "trust/news_files.h"
 
 namespace bundle::trust {
 namespace {
@@ -18,14 +19,12 @@ constexpr std::string_view kStateType = "trust-state";
 constexpr std::string_view kStateFile = "state.json";
 constexpr std::string_view kBareKeyFile = "root.pub";
 constexpr std::string_view kRootFile = "root.json";
+constexpr std::string_view kSiteIdFile = "site-id";
+constexpr std::size_t kSiteIdBytes = 16;
 constexpr std::size_t kMaxKeyBytes = 2 * kMaxNameBytes + 1;
 
 std::string root_file_name(std::uint64_t version) {
   return version == 0 ? std::string(kBareKeyFile) : fmt::format("{}.{}", version, kRootFile);
-}
-
-std::string revocations_name(std::string_view product) {
-  return fmt::format("{}.revocations.json", product);
 }
 
 std::string channel_key(const ChannelPointer& pointer) {
@@ -43,6 +42,7 @@ Json encode(const HighWaters& marks) {
     entry.set("version", mark.version);
     entry.set("created", format_time(mark.created));
     entry.set("signers", std::move(signers));
+    if (mark.document) entry.set("document", mark.document->text());
     list.push_back(std::move(entry));
   }
   return list;
@@ -56,24 +56,31 @@ HighWaters decode(const Fields& state, std::string_view member) {
         .version = entry.text("version", kMaxNameBytes),
         .created = entry.time("created"),
         .signers = entry.strings("signers", kMaxRootKeys),
+        .document = entry.has("document") ? std::optional(entry.digest("document")) : std::nullopt,
     };
   }
   return marks;
 }
 
 void raise(HighWater& mark, std::uint64_t number, std::string version, UnixTime created,
-           const std::vector<std::string>& signers) {
+           const std::vector<std::string>& signers, std::optional<Digest> document) {
   mark.created = std::max(mark.created, created);
   if (number < mark.number) return;
   mark.number = number;
   mark.version = std::move(version);
   mark.signers = signers;
+  mark.document = document;
 }
 
-std::size_t count_in_role(const std::vector<std::string>& signers, const RootRole& role) {
-  return static_cast<std::size_t>(std::ranges::count_if(signers, [&](const std::string& signer) {
-    return std::ranges::find(role.key_ids, signer) != role.key_ids.end();
-  }));
+Json encode_override(const TimeStatement& statement, const std::vector<std::string>& signers) {
+  Json list = Json::array();
+  for (const std::string& signer : signers) list.push_back(signer);
+  Json out;
+  out.set("created", format_time(statement.created));
+  out.set("from", format_time(statement.clock_from));
+  out.set("until", format_time(statement.clock_until));
+  out.set("signers", std::move(list));
+  return out;
 }
 
 UnixTime latest(const HighWaters& marks) {
@@ -86,7 +93,17 @@ UnixTime latest(const HighWaters& marks) {
 
 TrustState::TrustState(FileSystem& fs, Path directory) : fs_(fs), directory_(std::move(directory)) {
   load_root();
+  if (fs_.status(directory_ / kSiteIdFile)) {
+    site_id_ = read_text_file(fs_, directory_ / kSiteIdFile, 2 * kSiteIdBytes);
+  }
   load_state();
+}
+
+void TrustState::make_site_id() {
+  if (!site_id_.empty()) return;
+  const std::string id = to_hex(random_bytes(kSiteIdBytes));
+  write(std::string(kSiteIdFile), id);
+  site_id_ = id;
 }
 
 void TrustState::load_root() {
@@ -112,6 +129,11 @@ void TrustState::load_state() {
     releases_ = decode(fields, "releases");
     channels_ = decode(fields, "channels");
     revoked_ = decode(fields, "revocations");
+    if (fields.has("time")) {
+      const Fields time = fields.object("time");
+      override_ = {site_id_, time.time("created"), time.time("from"), time.time("until")};
+      override_signers_ = time.strings("signers", kMaxRootKeys);
+    }
   } catch (const Error& error) {
     throw Error(ErrorCode::store_invalid, error.message(),
                 "This file protects the site against older releases. Restore it from a backup.");
@@ -128,6 +150,7 @@ void TrustState::save_state() const {
   state.set("releases", encode(releases_));
   state.set("channels", encode(channels_));
   state.set("revocations", encode(revoked_));
+  if (override_) state.set("time", encode_override(*override_, override_signers_));
   write(std::string(kStateFile), codec::canonical_json(state));
 }
 
@@ -169,6 +192,7 @@ void TrustState::store_root(const TrustRoot& root) {
 
 void TrustState::pin(const TrustRoot& root) {
   if (!root_) {
+    make_site_id();
     store_root(root);
     return;
   }
@@ -202,19 +226,80 @@ const TrustRoot& TrustState::update_root(std::span<const RootFile> roots) {
 }
 
 void TrustState::forget_removed_signers() {
-  const auto forget = [&](HighWaters& marks, std::string_view role_name) {
-    const RootRole* role = find_role(root_->metadata(), role_name);
-    return std::erase_if(marks, [&](const auto& entry) {
-      return role == nullptr || count_in_role(entry.second.signers, *role) < role->threshold;
-    });
+  const TrustRoot& root = *root_;
+  const auto unvouched = [&](std::string_view role_name, const std::vector<std::string>& signers) {
+    const RootRole* role = find_role(root.metadata(), role_name);
+    return role == nullptr || root.count_signers(role_name, signers, {}) < role->threshold;
   };
-  const auto forgotten = forget(releases_, role::kRelease) + forget(channels_, role::kTimestamp) +
-                         forget(revoked_, role::kRelease);
-  if (forgotten > 0) save_state();
+  const auto forget = [&](HighWaters& marks, std::string_view role_name) {
+    std::erase_if(marks,
+                  [&](const auto& entry) { return unvouched(role_name, entry.second.signers); });
+  };
+  forget(releases_, role::kRelease);
+  forget(channels_, role::kTimestamp);
+  // A list stays in force until the vendor's next one, whatever its number; its date does not.
+  for (auto& [product, mark] : revoked_) {
+    if (unvouched(role::kRelease, mark.signers)) {
+      mark.signers.clear();
+      mark.created = 0;
+    }
+  }
+  if (override_ && unvouched(role::kRoot, override_signers_)) override_.reset();
+  save_state();
 }
 
 UnixTime TrustState::time_floor() const {
-  return std::max({latest(releases_), latest(channels_), latest(revoked_)});
+  return std::max(
+      {latest(releases_), latest(channels_), latest(revoked_), override_ ? override_->created : 0});
+}
+
+UnixTime TrustState::effective_now(UnixTime clock) const {
+  const bool covered = override_ && override_->covers(clock);
+  return std::max(covered ? override_->at(clock) : clock, time_floor());
+}
+
+void TrustState::accept_time(const VerifiedTime& statement, UnixTime clock) {
+  if (site_id_.empty() || statement->site != site_id_) {
+    throw Error(ErrorCode::statement_mismatch,
+                fmt::format("the time statement is for site {}, this is site {}", statement->site,
+                            site_id_.empty() ? "without an id" : site_id_),
+                "Ask the vendor for one for this site: 'bundle-import trust show' prints its id.");
+  }
+  if (!statement->covers(clock)) {
+    throw Error(ErrorCode::expired,
+                fmt::format("the time statement is for a clock between {} and {}; the clock here "
+                            "shows {}",
+                            format_time(statement->clock_from), format_time(statement->clock_until),
+                            format_time(clock)),
+                "Tell the vendor what the clock shows now and ask for a new time statement.");
+  }
+  if (statement->created < time_floor()) {
+    throw Error(ErrorCode::rollback,
+                fmt::format("the time statement says {}, but something signed at {} has been "
+                            "accepted here",
+                            format_time(statement->created), format_time(time_floor())),
+                "Ask the vendor for a new time statement.");
+  }
+  override_ = *statement;
+  override_signers_ = statement.signers();
+  save_state();
+}
+
+Error TrustState::explain(const Error& error, UnixTime clock) const {
+  if (error.code() != ErrorCode::expired) return error;
+  std::string basis = fmt::format("The clock here shows {}", format_time(clock));
+  if (override_ && override_->covers(clock)) {
+    basis +=
+        fmt::format(", which a time statement corrects to {}", format_time(override_->at(clock)));
+  }
+  if (time_floor() > 0) {
+    basis += fmt::format("; the latest signed date accepted is {}", format_time(time_floor()));
+  }
+  return {error.code(), error.message(),
+          fmt::format("{}. If that is right, the files are too old: ask the vendor for newer ones. "
+                      "If the clock is wrong, set it. If it cannot be set, ask the vendor for a "
+                      "time statement for site {} and give it to 'bundle-import trust update'.",
+                      basis, site_id_.empty() ? "(pin a root first)" : site_id_)};
 }
 
 void TrustState::check_release(const VerifiedRelease& release, bool already_imported) const {
@@ -236,16 +321,24 @@ void TrustState::accept_release(const VerifiedRelease& release, bool already_imp
   check_release(release, already_imported);
   const HighWaters before = releases_;
   raise(releases_[release->product], release->release_number, release->version, release->created,
-        release.signers());
+        release.signers(), std::nullopt);
   if (releases_ != before) save_state();
 }
 
 void TrustState::check_pointer(const VerifiedPointer& pointer) const {
+  if (const auto list = stored_revocations(pointer->product)) {
+    check_signers(require_root(), *list, role::kTimestamp, pointer.signers(),
+                  fmt::format("the pointer of channel {}", pointer->channel));
+  }
   const auto found = channels_.find(channel_key(*pointer));
   if (found == channels_.end()) return;
   const HighWater& highest = found->second;
   if (pointer->sequence > highest.number) return;
-  if (pointer->sequence == highest.number && pointer->release_version == highest.version) return;
+  if (pointer->sequence == highest.number &&
+      highest.document.value_or(pointer.digest()) == pointer.digest() &&
+      pointer->release_version == highest.version) {
+    return;
+  }
   throw Error(ErrorCode::rollback,
               fmt::format("channel {} stands at sequence {} (release {}) here, and the pointer "
                           "offered has sequence {} (release {})",
@@ -258,52 +351,68 @@ void TrustState::accept_pointer(const VerifiedPointer& pointer) {
   check_pointer(pointer);
   const HighWaters before = channels_;
   raise(channels_[channel_key(*pointer)], pointer->sequence, pointer->release_version,
-        pointer->created, pointer.signers());
+        pointer->created, pointer.signers(), pointer.digest());
   if (channels_ != before) save_state();
 }
 
-void TrustState::accept_revocations(const VerifiedRevocations& list,
-                                    std::span<const SignatureFile> signatures) {
-  const auto found = revoked_.find(list->product);
-  if (found != revoked_.end() && list->sequence <= found->second.number) return;
-  const std::string name = revocations_name(list->product);
-  for (const SignatureFile& file : signatures) {
-    const auto signature = MinisignSignature::parse(file.content, file.name);
-    write(signature_file_name(name, signature), file.content);
+std::optional<RevocationList> TrustState::stored_revocations(const std::string& product) const {
+  const auto found = revoked_.find(product);
+  if (found == revoked_.end()) return std::nullopt;
+  const HighWater& mark = found->second;
+  const Path path = directory_ / product / revocations_name(mark.number);
+  try {
+    const std::string text = read_text_file(fs_, path, kMaxRevocationBytes);
+    if (sha256(as_bytes(text)) != mark.document) {
+      throw Error(ErrorCode::store_invalid, fmt::format("{} was changed", path.string()));
+    }
+    RevocationList list = parse_revocations(text, path.string());
+    if (mark.signers.empty()) list.keys.clear();
+    return list;
+  } catch (const Error& error) {
+    throw Error(ErrorCode::store_invalid, error.message(),
+                "This file keeps revoked releases away. Restore it from a backup.");
   }
-  write(name, list.raw());
-  raise(revoked_[list->product], list->sequence, "", list->created, list.signers());
-  save_state();
 }
 
-std::optional<RevocationList> TrustState::revocations(const std::string& product) const {
-  const Path path = directory_ / revocations_name(product);
-  if (!fs_.status(path)) return std::nullopt;
-  return parse_revocations(read_text_file(fs_, path, kMaxRevocationBytes), path.string());
+bool TrustState::supersedes(const VerifiedRevocations& list) const {
+  const auto found = revoked_.find(list->product);
+  if (found == revoked_.end() || found->second.signers.empty()) return true;
+  const HighWater& mark = found->second;
+  if (list->sequence == mark.number && list.digest() != mark.document) {
+    throw Error(
+        ErrorCode::rollback,
+        fmt::format("this site has another revocation list {} of {}", mark.number, list->product),
+        "A number is never used twice: ask the vendor for a newer list.");
+  }
+  if (list->sequence <= mark.number) return false;
+  check_signers(require_root(), *stored_revocations(list->product), role::kRelease, list.signers(),
+                fmt::format("revocation list {}", list->sequence));
+  return true;
+}
+
+std::optional<RevocationList> TrustState::revocations(const std::string& product,
+                                                      const News& carried) const {
+  for (const auto& [list, signatures] : carried.revocations) {
+    if (list->product == product && supersedes(list)) return *list;
+  }
+  return stored_revocations(product);
+}
+
+bool TrustState::accept_revocations(const VerifiedRevocations& list,
+                                    std::span<const SignatureFile> signatures) {
+  if (!supersedes(list)) return false;
+  const Path folder = directory_ / list->product;
+  write_signed(fs_, folder, revocations_name(list->sequence), list.raw(), signatures);
+  // Not raised but replaced: a number that nobody vouches for any more may be higher.
+  revoked_[list->product] = {list->sequence, "", list->created, list.signers(), list.digest()};
+  save_state();
+  remove_others(fs_, folder, revocations_name(list->sequence));
+  return true;
 }
 
 void TrustState::check_revoked(const VerifiedRelease& release) const {
-  const auto list = revocations(release->product);
-  if (!list) return;
-  for (const RevokedRelease& entry : list->releases) {
-    if (entry.statement_digest != release.digest() && entry.version != release->version) continue;
-    throw Error(ErrorCode::revoked,
-                fmt::format("the vendor has revoked release {}{}{}", release->version,
-                            entry.reason.empty() ? "" : ": ", entry.reason),
-                "Import and activate another release.");
-  }
-  std::vector<std::string> left = release.signers();
-  std::erase_if(left, [&](const std::string& signer) {
-    return std::ranges::binary_search(list->keys, signer);
-  });
-  const RootRole* role = find_role(require_root().metadata(), role::kRelease);
-  const std::uint64_t threshold = role == nullptr ? 1 : role->threshold;
-  if (left.size() < release.signers().size() && left.size() < threshold) {
-    throw Error(ErrorCode::revoked,
-                fmt::format("release {} is signed by revoked keys: {} valid signatures are left, "
-                            "{} are demanded",
-                            release->version, left.size(), threshold),
-                "Get a copy that the vendor has signed again with its new keys.");
+  if (const auto list = stored_revocations(release->product)) {
+    trust::check_revoked(require_root(), *list, release);
   }
 }
 

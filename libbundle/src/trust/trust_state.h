@@ -3,8 +3,9 @@
 //   root.pub       a bare minisign public key, when the site was pinned with one
 //   <N>.root.json  every root of the chain since the pinned one
 //   root.json      copy of the newest of them: the current root
-//   state.json     the numbers
-//   <product>.revocations.json, <product>.revocations.<keyid>.minisig
+//   state.json     the numbers, and a time statement that is in force
+//   site-id        32 hex digits: whom a time statement is for
+//   <product>/<N>.revocations.json, with its signatures: the list in force
 // Written atomically. The caller holds the store's lock while it calls a function that is not
 // const.
 #pragma once
@@ -16,7 +17,9 @@
 #include <string>
 #include <vector>
 
+#include "bundle/error.h"
 #include "io/file_system.h"
+#include "trust/news.h"
 #include "trust/trust_root.h"
 
 namespace bundle::trust {
@@ -26,7 +29,8 @@ struct HighWater {
   std::uint64_t number = 0;
   std::string version;               // release version, for people; empty for revocations
   UnixTime created = 0;              // latest one accepted
-  std::vector<std::string> signers;  // TUF key ids
+  std::vector<std::string> signers;  // TUF key ids; none: nobody who counts vouches for it now
+  std::optional<Digest> document;    // which one it was; not for releases
   bool operator==(const HighWater&) const = default;
 };
 
@@ -55,7 +59,17 @@ class TrustState {
   // The latest time at which something accepted here was signed; 0 at first.
   UnixTime time_floor() const;
   // The later of the clock and the floor: a clock that went back cannot revive what has expired.
-  UnixTime effective_now(UnixTime clock) const { return std::max(clock, time_floor()); }
+  // While a time statement covers the clock, the time that it gives stands for the clock.
+  UnixTime effective_now(UnixTime clock) const;
+  // Who this site is to a time statement; made when the first root is pinned, empty before.
+  const std::string& site_id() const { return site_id_; }
+  const std::optional<TimeStatement>& time_override() const { return override_; }
+  // Throws Error{statement_mismatch} for another site, {expired} when it does not cover `clock`,
+  // {rollback} when it is older than the floor.
+  void accept_time(const VerifiedTime& statement, UnixTime clock);
+  // `error` with what an operator needs to tell a wrong clock from old files, when it is `expired`;
+  // otherwise as it is.
+  Error explain(const Error& error, UnixTime clock) const;
 
   // Changes nothing. Throws Error{rollback} when the release number is below the highest accepted
   // or belongs to another version, unless the release is `already_imported`: going back to a
@@ -65,18 +79,22 @@ class TrustState {
   void accept_release(const VerifiedRelease& release, bool already_imported);
 
   // Throws Error{rollback} when the sequence is below the highest of its channel, or is the highest
-  // one and points to another release.
+  // one of another pointer; Error{revoked} when revoked keys signed it.
   void check_pointer(const VerifiedPointer& pointer) const;
   void accept_pointer(const VerifiedPointer& pointer);
 
-  // Keeps the list when its sequence is above that of the product's stored one. `signatures` are
-  // the files that it was verified with.
-  void accept_revocations(const VerifiedRevocations& list,
+  // The revocation list in force for a product: the stored one, or that in `carried` when it is
+  // newer. Its keys count only as long as the current root vouches for the list.
+  // Throws Error{rollback} when the two share a sequence and differ, Error{revoked} when the newer
+  // one is signed by keys that the stored one names, Error{store_invalid}.
+  std::optional<RevocationList> revocations(const std::string& product,
+                                            const News& carried = {}) const;
+  // Keeps the list when it is newer than the stored one, with the files that it was verified with.
+  // True when it was. Throws as revocations().
+  bool accept_revocations(const VerifiedRevocations& list,
                           std::span<const SignatureFile> signatures);
-  // The stored list of a product; nothing when there is none. It was verified when it was accepted.
-  std::optional<RevocationList> revocations(const std::string& product) const;
-  // Throws Error{revoked} when the list names the release, or so many of its signers that the
-  // threshold of the release role is no longer met.
+  // Throws Error{revoked} when the list in force names the release, or so many of its signers that
+  // the threshold of the release role in the current root is no longer met.
   void check_revoked(const VerifiedRelease& release) const;
 
   const HighWaters& releases() const { return releases_; }         // by product
@@ -91,6 +109,9 @@ class TrustState {
   void store_root(const TrustRoot& root);
   std::optional<TrustRoot> stored_root(std::uint64_t version) const;
   void forget_removed_signers();
+  void make_site_id();
+  bool supersedes(const VerifiedRevocations& list) const;
+  std::optional<RevocationList> stored_revocations(const std::string& product) const;
 
   FileSystem& fs_;
   Path directory_;
@@ -98,6 +119,9 @@ class TrustState {
   HighWaters releases_;
   HighWaters channels_;
   HighWaters revoked_;
+  std::string site_id_;
+  std::optional<TimeStatement> override_;
+  std::vector<std::string> override_signers_;
 };
 
 }  // namespace bundle::trust

@@ -11,6 +11,7 @@
 #include "trust/pointer.h"
 #include "trust/revocation.h"
 #include "trust/statement.h"
+#include "trust/time_statement.h"
 
 namespace bundle::trust {
 
@@ -52,5 +53,6 @@ using VerifiedRelease = Verified<Statement>;
 using VerifiedCarrier = Verified<Carrier>;
 using VerifiedPointer = Verified<ChannelPointer>;
 using VerifiedRevocations = Verified<RevocationList>;
+using VerifiedTime = Verified<TimeStatement>;
 
 }  // namespace bundle::trust

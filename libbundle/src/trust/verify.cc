@@ -105,7 +105,7 @@ VerifiedRelease TrustRoot::verify_release(std::string_view statement_json,
                                           std::optional<UnixTime> now,
                                           std::string_view what) const {
   check_sizes(statement_json, kMaxStatementBytes, signatures, what);
-  check_root_expiry(now);
+  require_unexpired(now);
   auto signers = check_signatures(role::kRelease, statement_json, signatures, what);
   Statement statement = parse_statement(statement_json, what);
   check_expiry(statement.expires, statement.created, now,
@@ -119,7 +119,7 @@ VerifiedCarrier TrustRoot::verify_carrier(std::string_view carrier_json,
                                           std::optional<UnixTime> now,
                                           std::string_view what) const {
   check_sizes(carrier_json, kMaxCarrierBytes, signatures, what);
-  check_root_expiry(now);
+  require_unexpired(now);
   auto signers = check_signatures(role::kCarrier, carrier_json, signatures, what);
   Carrier carrier = parse_carrier(carrier_json, what);
   if (carrier.statement_digest != release.digest()) {
@@ -137,7 +137,7 @@ VerifiedPointer TrustRoot::verify_pointer(std::string_view pointer_json,
                                           std::optional<UnixTime> now,
                                           std::string_view what) const {
   check_sizes(pointer_json, kMaxPointerBytes, signatures, what);
-  check_root_expiry(now);
+  require_unexpired(now);
   auto signers = check_signatures(role::kTimestamp, pointer_json, signatures, what);
   ChannelPointer pointer = parse_pointer(pointer_json, what);
   check_expiry(pointer.expires, pointer.created, now,
@@ -145,12 +145,22 @@ VerifiedPointer TrustRoot::verify_pointer(std::string_view pointer_json,
   return {std::move(pointer), std::string(pointer_json), std::move(signers), version()};
 }
 
+VerifiedTime TrustRoot::verify_time(std::string_view time_json,
+                                    std::span<const SignatureFile> signatures,
+                                    std::string_view what) const {
+  check_sizes(time_json, kMaxTimeBytes, signatures, what);
+  auto signers = check_signatures(role::kRoot, time_json, signatures, what);
+  TimeStatement statement = parse_time_statement(time_json, what);
+  require_unexpired(statement.created);
+  return {std::move(statement), std::string(time_json), std::move(signers), version()};
+}
+
 VerifiedRevocations TrustRoot::verify_revocations(std::string_view list_json,
                                                   std::span<const SignatureFile> signatures,
                                                   std::optional<UnixTime> now,
                                                   std::string_view what) const {
   check_sizes(list_json, kMaxRevocationBytes, signatures, what);
-  check_root_expiry(now);
+  require_unexpired(now);
   auto signers = check_signatures(role::kRelease, list_json, signatures, what);
   RevocationList list = parse_revocations(list_json, what);
   return {std::move(list), std::string(list_json), std::move(signers), version()};

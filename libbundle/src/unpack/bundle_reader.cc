@@ -82,6 +82,10 @@ std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes) {
   return tail_files(volumes, "", ".pub");
 }
 
+std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes) {
+  return tail_files(volumes, "", "");
+}
+
 VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
                          std::optional<UnixTime> now) {
   auto release_signatures = signatures_of(volumes, "statement.");

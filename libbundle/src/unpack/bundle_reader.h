@@ -33,6 +33,9 @@ std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes);
 // Bare public keys that travel with a bundle, for pinning one whose fingerprint is known.
 std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes);
 
+// Everything that travels in the tails and beside the volumes.
+std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes);
+
 // Checks signatures, then digests, then parses; nothing is parsed before it is verified.
 // Throws what TrustRoot::verify_release and verify_carrier throw, {statement_mismatch} when the
 // volumes name another bundle than the signed carrier, {manifest_mismatch, index_corrupt,

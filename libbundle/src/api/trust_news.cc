@@ -1,0 +1,193 @@
+// The vendor's news: revocation lists, channel pointers, time statements.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "api/trust_report.h"
+#include "api/vendor_files.h"
+#include "base/time.h"
+#include "bundle/error.h"
+#include "bundle/trust.h"
+#include "pack/bundle_signing.h"
+#include "trust/limits.h"
+#include "trust/news.h"
+#include "trust/news_files.h"
+#include "trust/root_metadata.h"
+#include "trust/signing.h"
+#include "trust/statement.h"
+#include "trust/time_statement.h"
+
+namespace bundle {
+namespace {
+
+using trust::RevocationList;
+using trust::SignatureFile;
+
+constexpr UnixTime kDay = UnixTime{24} * 60 * 60;
+constexpr unsigned kMaxDays = 36'500;
+// A name in a bundle's file list has 128 bytes, of which number and signature's suffix take 50.
+constexpr std::size_t kMaxChannelBytes = 64;
+
+// The one with the highest number, as the file's name says it.
+const SignatureFile* newest(const std::vector<SignatureFile>& files, std::string_view stem) {
+  const SignatureFile* found = nullptr;
+  std::uint64_t highest = 0;
+  for (const SignatureFile& file : files) {
+    const auto numbered = trust::parse_numbered(api::base_name(file.name));
+    if (!numbered || numbered->stem != stem || numbered->number <= highest) continue;
+    highest = numbered->number;
+    found = &file;
+  }
+  return found;
+}
+
+std::uint64_t number_of(const SignatureFile* file) {
+  return file == nullptr ? 0 : trust::parse_numbered(api::base_name(file->name))->number;
+}
+
+SignedDocumentReport write_document(FileSystem& fs, const Path& path, const std::string& document,
+                                    std::uint64_t number, const SignWith& sign) {
+  fs.create_directories(path.parent_path().empty() ? Path(".") : path.parent_path());
+  SignedDocumentReport report{path, number, {}, 0};
+  write_file_atomically(fs, path, as_bytes(document));
+  if (!sign.empty()) report.signatures.push_back(trust_sign(path, sign).file.filename().string());
+  return report;
+}
+
+std::string read_statement(FileSystem& fs, const Path& path) {
+  const auto status = fs.status(path);
+  if (status && status->kind == FileKind::regular) {
+    return read_text_file(fs, path, trust::kMaxStatementBytes);
+  }
+  std::string text = api::find_document(fs, path, "statement.json");
+  if (text.empty()) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("{} holds no statement.json and no volume", path.string()),
+                "Name a bundle's folder or a statement.json.");
+  }
+  return text;
+}
+
+// A key that was revoked may be gone from the newest root: any root of the folder tells its id.
+std::string revoked_key(FileSystem& fs, const std::vector<SignatureFile>& files,
+                        const std::string& text) {
+  for (const SignatureFile& file : files) {
+    if (!file.name.ends_with(".root.json")) continue;
+    for (const auto& [id, key] : trust::parse_root(file.content, file.name).metadata.keys) {
+      if (id == text || (key.minisign_id && key.minisign_id->text() == text)) return id;
+    }
+  }
+  if (fs.status(text)) {
+    const std::string key = read_text_file(fs, text, trust::kMaxSignatureFileBytes);
+    return trust::tuf_key_id(MinisignPublicKey::parse(key, text).key);
+  }
+  throw Error(ErrorCode::usage, fmt::format("no trust root of the folder has a key {}", text),
+              "Give the key's public key file.");
+}
+
+void add_release(RevocationList& list, const trust::Statement& statement, const Digest& digest,
+                 const std::string& reason) {
+  if (!list.product.empty() && list.product != statement.product) {
+    throw Error(ErrorCode::usage,
+                fmt::format("release {} is of product {}, the list of {}", statement.version,
+                            statement.product, list.product),
+                "A list belongs to one product: use another trust folder.");
+  }
+  list.product = statement.product;
+  std::erase_if(list.releases, [&](const trust::RevokedRelease& entry) {
+    return entry.statement_digest == digest;
+  });
+  list.releases.push_back({digest, statement.version, reason});
+}
+
+void check_days(unsigned days) {
+  if (days > 0 && days <= kMaxDays) return;
+  throw Error(ErrorCode::usage, fmt::format("{} days is outside 1 to {}", days, kMaxDays));
+}
+
+void check_channel(const std::string& channel) {
+  const bool good = !channel.empty() && channel.size() <= kMaxChannelBytes &&
+                    std::ranges::all_of(channel, [](char c) {
+                      return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+                    });
+  if (good) return;
+  throw Error(ErrorCode::usage, fmt::format("'{}' is no channel name", channel),
+              fmt::format("1 to {} of a-z, 0-9 and '-', like stable.", kMaxChannelBytes));
+}
+
+}  // namespace
+
+SignedDocumentReport trust_revoke(const TrustRevoke& options) {
+  FileSystem& fs = posix_file_system();
+  const auto files = trust::read_trust_files(fs, options.folder);
+  RevocationList list;
+  if (const SignatureFile* current = newest(files, trust::kRevocationsSuffix)) {
+    list = trust::parse_revocations(current->content, current->name);
+  }
+  if (list.product.empty()) list.product = options.product;
+  for (const auto& path : options.releases) {
+    const std::string text = read_statement(fs, path);
+    add_release(list, trust::parse_statement(text, path.string()), sha256(as_bytes(text)),
+                options.reason);
+  }
+  for (const std::string& key : options.keys) list.keys.push_back(revoked_key(fs, files, key));
+  std::ranges::sort(list.keys);
+  list.keys.erase(std::ranges::unique(list.keys).begin(), list.keys.end());
+  if (list.product.empty()) {
+    throw Error(ErrorCode::usage, "nothing says which product the list is for",
+                "Give --product NAME, or --release with a bundle.");
+  }
+  ++list.sequence;
+  list.created = build_time();
+  return write_document(fs, options.folder / trust::revocations_name(list.sequence),
+                        trust::encode_revocations(list), list.sequence, options.sign);
+}
+
+SignedDocumentReport trust_time(const TrustTime& options) {
+  const auto clock = parse_time(options.clock);
+  if (!clock) {
+    throw Error(ErrorCode::usage, fmt::format("'{}' is no time", options.clock),
+                "Write it as the site prints it: 2035-01-31T08:00:00Z.");
+  }
+  trust::TimeStatement statement;
+  statement.site = options.site;
+  statement.created = build_time();
+  statement.clock_from = *clock;
+  statement.clock_until = *clock + options.days * kDay;
+  return write_document(posix_file_system(), options.out, trust::encode_time(statement), 0,
+                        options.sign);
+}
+
+SignedDocumentReport promote(const PromoteOptions& options) {
+  FileSystem& fs = posix_file_system();
+  check_channel(options.channel);
+  check_days(options.expires_days);
+  const std::string text = read_statement(fs, options.bundle);
+  const trust::Statement statement = trust::parse_statement(text, "statement.json");
+  const auto files = trust::read_trust_files(fs, options.folder);
+
+  trust::ChannelPointer pointer;
+  pointer.product = statement.product;
+  pointer.channel = options.channel;
+  const std::string stem = options.channel + std::string(trust::kChannelSuffix);
+  pointer.sequence = number_of(newest(files, stem)) + 1;
+  pointer.created = build_time();
+  pointer.expires = pointer.created + options.expires_days * kDay;
+  pointer.statement_digest = sha256(as_bytes(text));
+  pointer.release_version = statement.version;
+  pointer.root_version = number_of(newest(files, "root.json"));
+  if (const SignatureFile* list = newest(files, trust::kRevocationsSuffix)) {
+    pointer.revocation_digest = sha256(as_bytes(list->content));
+  }
+  auto report = write_document(fs, options.folder / trust::pointer_name(pointer),
+                               trust::encode_pointer(pointer), pointer.sequence, options.sign);
+  if (!report.signatures.empty()) report.volumes = carry_trust(options.bundle, options.folder);
+  return report;
+}
+
+std::size_t carry_trust(const std::filesystem::path& bundle, const std::filesystem::path& folder) {
+  FileSystem& fs = posix_file_system();
+  return pack::add_to_bundle(fs, bundle, api::files_to_carry(fs, folder));
+}
+
+}  // namespace bundle

@@ -1,0 +1,25 @@
+// Shared by the calls of the vendor's side: who signs, and the documents of a bundle folder.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "bundle/make.h"
+#include "crypto/signer.h"
+#include "format/volume.h"
+#include "io/file_system.h"
+
+namespace bundle::api {
+
+SecretBytes read_password(FileSystem& fs, const std::filesystem::path& file, int fd);
+std::unique_ptr<Signer> open_signer(FileSystem& fs, const SignWith& sign);
+
+// A document of a bundle's folder: loose, or else from the volumes. Empty when it has none.
+std::string find_document(FileSystem& fs, const Path& folder, std::string_view name);
+
+// The roots and the newest news of a vendor's trust folder, ready for a bundle's tail. Throws what
+// a site would throw that follows them from their first root on.
+format::FileList files_to_carry(FileSystem& fs, const Path& folder);
+
+}  // namespace bundle::api
