@@ -14,7 +14,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (release::write_manifest(release::parse_manifest(written, "written")) != written) {
       std::abort();
     }
-    release::may_activate(&manifest, manifest, release::GateDirection::upgrade);
+    release::GateFacts facts;
+    facts.store = {{manifest, std::nullopt, 0}};
+    facts.candidate = manifest.version;
+    release::may_activate(facts);
+    facts.active = manifest.version;
+    facts.store.push_back(facts.store.front());
+    facts.store.back().manifest.version = "999999999.0.0";  // the same rules, now of an upgrade
+    facts.candidate = facts.store.back().manifest.version;
+    release::may_activate(facts);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::internal) std::abort();
   }

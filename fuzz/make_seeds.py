@@ -121,7 +121,7 @@ def cosign_seeds():
 
 def example_seeds():
     targets = {"release-spec": ("spec", "yaml"), "release-manifest": ("manifest", "json"),
-               "trust-root": ("trust_root", "json")}
+               "trust-root": ("trust_root", "json"), "site": ("site_config", "yaml")}
     for schema, names in targets.items():
         for path in sorted((DATA / schema / "valid").glob("*.json")):
             for target in names:
@@ -130,6 +130,8 @@ def example_seeds():
 
 def text_seeds():
     put("yaml", "small", b"a: [1, 2.5, true, null, 'x']\nb: {c: \"d\"}\n")
+    put("site_config", "windows", b"apiVersion: bundle/v1\nkind: Site\nmaintenanceWindows:\n"
+        b"- {days: [sat], from: 22:00, to: 02:00}\n")
     put("auth_challenge", "bearer",
         b'Bearer realm="https://auth.example.com/token",service="registry.example.com",scope="repository:a/b:pull"')
     put("auth_challenge", "basic", b'Basic realm="registry"')

@@ -194,7 +194,10 @@ TEST_F(ImportTest, UpgradesStepByStepAndRollsBack) {
   EXPECT_EQ(activate_release(store_, "1.0.0", false).to, "1.0.0");
 
   const FileTree before = file_tree(store_);
-  EXPECT_FALSE(check_gate(store_, "1.2.0", false).allowed);
+  const GateAnswer refusal = check_gate(store_, "1.2.0", false);
+  EXPECT_FALSE(refusal.allowed);
+  EXPECT_EQ(refusal.refusals.at(0).rule, "sequential");
+  EXPECT_EQ(refusal.next_step, "You run 1.0.0; activate 1.1.0 first: it is in this store.");
   expect_error(ErrorCode::gate_refused, [&] { activate_release(store_, "1.2.0", false); });
   expect_error(ErrorCode::release_unknown, [&] { activate_release(store_, "9.9.9", false); });
   expect_error(ErrorCode::unsafe_path, [&] { activate_release(store_, "../../1.0.0", false); });
@@ -216,6 +219,44 @@ TEST_F(ImportTest, AnOlderReleaseIsNotBroughtInAfterANewerOne) {
   const FileTree before = file_tree(store_);
   expect_error(ErrorCode::rollback, [&] { import("1.0.0"); });
   EXPECT_EQ(file_tree(store_), before);
+}
+
+// The newest release came first; the site cannot get there without the ones in between.
+TEST_F(ImportTest, AReleaseOnTheWayIsBroughtInAfterTheOneThatItLeadsTo) {
+  import("1.0.0");
+  activate_release(store_, "1.0.0", false);
+  import("1.3.0");
+  const auto next_import = [&] {
+    const GateAnswer answer = check_gate(store_, "1.3.0", false);
+    EXPECT_FALSE(answer.allowed);
+    return answer.next_action + " " + answer.next_version;
+  };
+  EXPECT_EQ(next_import(), "import 1.1.x");
+  import("1.1.0");
+  EXPECT_EQ(next_import(), "activate 1.1.0");
+  activate_release(store_, "1.1.0", false);
+  EXPECT_EQ(next_import(), "import 1.2.x");
+  import("1.2.0");
+  EXPECT_EQ(next_import(), "activate 1.2.0");
+  activate_release(store_, "1.2.0", false);
+  activate_release(store_, "1.3.0", false);
+  expect_clean();
+}
+
+TEST_F(ImportTest, AReleaseThatIsNotOnTheWayStaysOut) {
+  import("1.1.0");
+  activate_release(store_, "1.1.0", false);
+  import("1.3.0");
+  expect_error(ErrorCode::rollback, [&] { import("1.0.0"); });
+  import("1.2.0");
+  // There is a way now: nothing older is needed any more.
+  CollectOptions options;
+  options.remove = {"1.3.0"};
+  collect_garbage(store_, options);
+  activate_release(store_, "1.2.0", false);
+  options.remove = {"1.1.0"};
+  collect_garbage(store_, options);
+  expect_error(ErrorCode::rollback, [&] { import("1.1.0"); });
 }
 
 TEST_F(ImportTest, CollectKeepsTheNewestThreeAndWhatTheyNeed) {

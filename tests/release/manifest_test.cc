@@ -154,7 +154,7 @@ TEST(Manifest, RefusesEqualNames) {
 
 TEST(Manifest, RefusesANewerFormatBeforeLookingAtItsContent) {
   EXPECT_EQ(failure_of(changed([](Json& m) {
-              m.set("minimumReader", 2);
+              m.set("minimumReader", std::uint64_t{Manifest::kReaderVersion} + 1);
               m.set("images", "a form that is yet to be invented");
             })),
             ErrorCode::unsupported);

@@ -107,6 +107,47 @@ TEST_F(Spec, ReadsOptionalKeys) {
   EXPECT_EQ(load(std::string(kFull) + "expiresDays: 30\n").expires_days, 30U);
 }
 
+TEST_F(Spec, ReadsGates) {
+  const ReleaseSpec spec = load(std::string(kFull) +
+                                "gates:\n"
+                                "  supportWindow: 3\n"
+                                "  requiredReleases: [1.3.4]\n"
+                                "  compatibility: [{app: 1.4.x, k8s: [1.31.x]}]\n"
+                                "  platforms: [linux/amd64]\n"
+                                "  diskFree: 20GiB\n"
+                                "  backup: true\n"
+                                "  maintenanceWindow: true\n");
+  EXPECT_EQ(spec.gates.support_window, 3U);
+  EXPECT_EQ(spec.gates.required_releases, std::vector<std::string>{"1.3.4"});
+  EXPECT_EQ(spec.gates.compatibility.at(0).app, "1.4.x");
+  EXPECT_EQ(spec.gates.platforms, std::vector<std::string>{"linux/amd64"});
+  EXPECT_EQ(spec.gates.disk_free, 20ULL << 30);
+  EXPECT_TRUE(spec.gates.backup);
+  EXPECT_TRUE(spec.gates.maintenance_window);
+  EXPECT_TRUE(load(std::string(kFull)).gates.empty());
+}
+
+TEST_F(Spec, ReadsTheGatesOfItsDocument) {
+  const std::string document = read_text_file(
+      posix_file_system(), Path(BUNDLE_SOURCE_DIR) / "docs/release-spec.md", 1 << 20);
+  const std::size_t begin = document.find("gates:\n  supportWindow");
+  ASSERT_NE(begin, std::string::npos);
+  const std::string sample = document.substr(begin, document.find("```", begin) - begin);
+  EXPECT_EQ(load(std::string(kFull) + sample).gates.compatibility.size(), 2U);
+}
+
+TEST_F(Spec, NamesTheLineOfEveryWrongGate) {
+  expect_error(std::string(kFull) + "gates:\n  backups: true\n", ErrorCode::spec_invalid,
+               {"release.yaml:19:3: unknown key 'backups': did you mean 'backup'?"});
+  expect_error(std::string(kFull) +
+                   "gates:\n  requiredReleases: [1.4.0]\n"
+                   "  compatibility:\n  - {app: ^1, k8s: [1.30.x]}\n",
+               ErrorCode::spec_invalid,
+               {"release.yaml:19:22: 1.4.0 is not older than this release",
+                "release.yaml:21:6: '^1' is no version",
+                "release.yaml:20:3: no row lets this release (1.4.0) run on its own Kubernetes"});
+}
+
 TEST_F(Spec, TakesAPackedChart) {
   folder_.write("app-1.4.0.tgz", "not looked into here");
   EXPECT_EQ(load(with("helm/", "app-1.4.0.tgz")).chart, folder_.path() / "app-1.4.0.tgz");

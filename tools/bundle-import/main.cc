@@ -134,10 +134,50 @@ void verify(const Invocation& call) {
   }
 }
 
+void add_gate_options(cxxopts::OptionAdder& add) {
+  add("app-only", "Kubernetes stays as it is");
+  add("k8s-version", "what the site runs (default: that of the active release)", string_value());
+  add("site", "the site's configuration (default: STORE/site.yaml)", string_value());
+  add("hooks", "folder of preflight hooks (default: STORE/hooks)", string_value());
+  add("outside-window", "why it cannot wait for a maintenance window; goes on record", string_value());
+}
+
+bundle::GateOptions gate_options(const Invocation& call) {
+  bundle::GateOptions options;
+  options.app_only = call.has("app-only");
+  options.k8s_version = call.text("k8s-version");
+  options.site = call.text("site");
+  options.hooks = call.text("hooks");
+  if (call.has("outside-window")) options.outside_window = call.text("outside-window");
+  return options;
+}
+
+void print_notes(const bundle::GateAnswer& answer) {
+  for (const auto& note : answer.notes) fmt::print("note: {}\n", note);
+}
+
+void print_hooks(const bundle::GateAnswer& answer) {
+  for (const auto& hook : answer.hooks) {
+    fmt::print("preflight hook {}: {}", hook.name, hook.state);
+    fmt::print("{}\n", hook.state == "not_run" ? "" : fmt::format(", {:.1f} s", hook.seconds));
+    std::string_view output = hook.output;
+    while (!output.empty()) {
+      const auto end = output.find('\n');
+      fmt::print("    {}\n", output.substr(0, end));
+      output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
+    }
+    if (hook.output_cut) fmt::print("    ... (more is not shown)\n");
+  }
+}
+
 void print_activation(const Invocation& call, const bundle::Activation& activation) {
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(activation));
-  } else if (activation.from == activation.to) {
+    return;
+  }
+  print_hooks(activation.gate);
+  print_notes(activation.gate);
+  if (activation.from == activation.to) {
     fmt::print("{} is active already\n", activation.to);
   } else {
     fmt::print("active: {} (was {})\n", activation.to, activation.from.empty() ? "none" : activation.from);
@@ -145,22 +185,41 @@ void print_activation(const Invocation& call, const bundle::Activation& activati
 }
 
 void activate(const Invocation& call) {
-  print_activation(call, bundle::activate_release(call.required("store"), call.only_argument("version"), false));
+  print_activation(call,
+                   bundle::activate_release(call.required("store"), call.only_argument("version"), false,
+                                            gate_options(call), call.progress, call.cancel));
 }
 
 void rollback(const Invocation& call) {
   const std::string version = call.arguments.empty() ? std::string() : call.only_argument("version");
-  print_activation(call, bundle::activate_release(call.required("store"), version, true));
+  bundle::GateOptions options;
+  options.k8s_version = call.text("k8s-version");
+  print_activation(call, bundle::activate_release(call.required("store"), version, true, options,
+                                                  call.progress, call.cancel));
+}
+
+void print_answer(const bundle::GateAnswer& answer) {
+  if (answer.allowed) fmt::print("allowed: {}\n", answer.reason);
+  for (const auto& refusal : answer.refusals) {
+    fmt::print("refused ({}): {}\n", refusal.rule, refusal.reason);
+    if (refusal.next_step != answer.next_step) fmt::print("    {}\n", refusal.next_step);
+  }
+  print_hooks(answer);
+  if (answer.outside_window) fmt::print("outside the maintenance window, as asked\n");
+  print_notes(answer);
+  if (!answer.allowed) fmt::print("next: {}\n", answer.next_step);
 }
 
 void gate(const Invocation& call) {
   const auto answer =
-      bundle::check_gate(call.required("store"), call.only_argument("version"), call.has("rollback"));
-  if (call.json) fmt::print("{}\n", bundle::to_json(answer));
-  if (!call.json) fmt::print("{}: {}\n", answer.allowed ? "allowed" : "refused", answer.reason);
-  if (!answer.allowed) {
-    throw bundle::Error(bundle::ErrorCode::gate_refused, answer.reason, answer.next_step);
+      bundle::check_gate(call.required("store"), call.only_argument("version"), call.has("rollback"),
+                         gate_options(call), call.has("run-hooks"), call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(answer));
+  } else {
+    print_answer(answer);
   }
+  if (!answer.allowed) throw bundle::tools::QuietExit{bundle::exit_status(answer.error)};
 }
 
 void collect(const Invocation& call) {
@@ -192,12 +251,27 @@ std::vector<Command> commands() {
       {"list", "--store DIR", "the releases in the store", "", add_store, list},
       {"verify", "--store DIR", "read every blob and compare digests and signatures", "", add_store, verify},
       {"activate", "VERSION --store DIR", "make an imported release the live one",
-       "  bundle-import activate 1.4.0 --store /var/lib/bundle\n", add_store, activate},
-      {"rollback", "[VERSION] --store DIR", "go back to an older imported release", "", add_store, rollback},
-      {"gate", "VERSION --store DIR", "may this release be activated, and if not, why", "",
+       "  bundle-import activate 1.4.0 --store /var/lib/bundle\n"
+       "  bundle-import activate 1.4.1 --store /var/lib/bundle --outside-window 'security fix'\n",
+       [](auto& add) {
+         add_store(add);
+         add_gate_options(add);
+       },
+       activate},
+      {"rollback", "[VERSION] --store DIR", "go back to an older imported release", "",
+       [](auto& add) {
+         add_store(add);
+         add("k8s-version", "what the site runs (default: that of the active release)", string_value());
+       },
+       rollback},
+      {"gate", "VERSION --store DIR", "may this release be activated, and if not, why",
+       "  bundle-import gate 1.4.0 --store /var/lib/bundle\n"
+       "  bundle-import gate 1.4.0 --store /var/lib/bundle --run-hooks --json\n",
        [](auto& add) {
          add_store(add);
          add("rollback", "as a deliberate step back");
+         add("run-hooks", "also run the preflight hooks, if no other rule refuses");
+         add_gate_options(add);
        },
        gate},
       {"gc", "--store DIR", "remove old releases and what nothing needs; works on a full disk",

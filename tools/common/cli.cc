@@ -94,6 +94,8 @@ int run_command(const std::string& program, const Command& command, int argc, ch
                        Error(ErrorCode::usage, error.what(),
                              fmt::format("See: {} {} --help", program, command.name)),
                        json);
+  } catch (const QuietExit& exit) {
+    return exit.status;
   } catch (const Error& error) {
     return print_error(program, error, json);
   } catch (const std::exception& error) {

@@ -28,6 +28,12 @@ struct Invocation {
   std::string required(const std::string& name) const;
 };
 
+// Thrown by a command that has printed its result already, also the one that is a refusal: nothing
+// more is printed and the program ends with this status.
+struct QuietExit {
+  int status = 0;
+};
+
 struct Command {
   std::string name;  // one word, or two: "trust show"
   std::string arguments;  // "SRC... --store DIR"

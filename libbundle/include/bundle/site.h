@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "bundle/error.h"
 #include "bundle/progress.h"
 
 namespace bundle {
@@ -54,23 +56,71 @@ struct StoreAudit {
 StoreAudit audit_store(const std::filesystem::path& store, unsigned jobs, Progress& progress,
                        const Cancel& cancel);
 
-struct Activation {
-  std::string from;  // empty: none was active
-  std::string to;
+// What a step to another release is asked with, besides store and version.
+struct GateOptions {
+  std::filesystem::path site;   // site.yaml; empty: STORE/site.yaml when it is there
+  std::filesystem::path hooks;  // folder of preflight hooks; empty: STORE/hooks when it is there
+  bool app_only = false;        // Kubernetes stays as it is
+  std::string k8s_version;      // that runs at the site; empty: that of the active release
+  // Why the maintenance windows do not count this time; goes into the audit log when it was needed.
+  std::optional<std::string> outside_window;
 };
-// Makes a complete, imported release the live one if the gates allow the step. `rollback` is a
-// deliberate step to an older one; with an empty version, to the newest older one.
-// Throws Error{release_unknown|release_incomplete|gate_refused|revoked}.
-Activation activate_release(const std::filesystem::path& store, const std::string& version,
-                            bool rollback);
+
+// A preflight hook of the site and what came of it.
+struct HookReport {
+  std::string name;
+  std::string state;  // "not_run", "passed", "failed", "timed_out"
+  std::string reason;  // why it failed
+  double seconds = 0;
+  std::string output;  // standard output and error; UTF-8, at most 64 KiB
+  bool output_cut = false;
+};
+
+struct GateRefusal {
+  std::string rule;       // its id: "sequential"; docs/release-spec.md has them all
+  std::string reason;     // in words
+  std::string next_step;  // what to do about this one
+};
 
 struct GateAnswer {
   bool allowed = false;
-  std::string reason;
-  std::string next_step;
+  std::string from;  // the active release; empty: none
+  std::string to;
+  std::string reason;     // in words: what is allowed, or every refusal
+  std::string next_step;  // the one thing to do next; empty when allowed
+  // The same for scripts: "activate", "import", "rollback", "wait", "free-space", "fix-site",
+  // "ask-vendor"; and the version for the first three, which may be a pattern or empty.
+  std::string next_action;
+  std::string next_version;
+  ErrorCode error = ErrorCode::gate_refused;  // what activate_release throws when not allowed
+  std::vector<std::string> rules;             // ids of the rules that were asked
+  std::vector<GateRefusal> refusals;
+  std::vector<HookReport> hooks;
+  std::vector<std::string> notes;  // what a person should know and that refuses nothing
+  bool outside_window = false;     // allowed only because GateOptions::outside_window says so
 };
-// What activate_release would say.
-GateAnswer check_gate(const std::filesystem::path& store, const std::string& version, bool rollback);
+
+struct Activation {
+  std::string from;  // empty: none was active
+  std::string to;
+  GateAnswer gate;
+};
+// Makes a complete, imported release the live one if the gates allow the step. `rollback` is a
+// deliberate step to an older one; with an empty version, to the newest older one. An upgrade runs
+// the preflight hooks, when no other rule refuses it already; their output is also noted to
+// `progress`.
+// Throws Error{release_unknown|release_incomplete|gate_refused|revoked|config_invalid}, those of
+// verification, and Error{cancelled}, after the hook under way was ended.
+Activation activate_release(const std::filesystem::path& store, const std::string& version,
+                            bool rollback, const GateOptions& options = {},
+                            Progress& progress = silent_progress(),
+                            const Cancel& cancel = Cancel());
+
+// What activate_release would say now. Reads only, unless `run_hooks`: then the hooks are run, which
+// may do anything (take a backup). Throws as activate_release, but a refusal is an answer.
+GateAnswer check_gate(const std::filesystem::path& store, const std::string& version, bool rollback,
+                      const GateOptions& options = {}, bool run_hooks = false,
+                      Progress& progress = silent_progress(), const Cancel& cancel = Cancel());
 
 struct CollectOptions {
   std::size_t keep = 3;  // newest releases, besides the active one: N, N-1, N-2

@@ -10,6 +10,7 @@
 
 #include "api/open_bundle.h"
 #include "api/report.h"
+#include "api/site_gate.h"
 #include "api/site_news.h"
 #include "base/thread_pool.h"
 #include "base/time.h"
@@ -182,12 +183,21 @@ class Import {
     return true;
   }
 
+  // Older releases are refused, but for these two, which take the site nowhere back.
+  bool may_be_older() const {
+    if (already_imported_) return true;
+    if (!store_ || !state_ || !state_->current()) return false;
+    return api::is_stepping_stone(*store_, *state_,
+                                  release::parse_manifest(opened_->head.manifest, "manifest.json"));
+  }
+
   void check_site() {
     already_imported_ = already_imported();
     const trust::TrustState* const state = state_ && state_->current() ? &*state_ : nullptr;
     api::check_news(state, opened_->news);
     check_revoked(state);
-    if (state != nullptr) state->check_release(opened_->head.release, already_imported_);
+    may_be_older_ = may_be_older();
+    if (state != nullptr) state->check_release(opened_->head.release, may_be_older_);
     if (!options_.channel.empty()) {
       api::require_channel(state, opened_->news, options_.channel, opened_->head.release, now());
     }
@@ -305,7 +315,7 @@ class Import {
                   "Run the same import again.");
     }
     writer_->publish_release(statement().version, release_files());
-    state_->accept_release(opened_->head.release, already_imported_);
+    state_->accept_release(opened_->head.release, may_be_older_);
     codec::Json event;
     event.set("version", statement().version);
     event.set("product", statement().product);
@@ -322,6 +332,7 @@ class Import {
   std::optional<trust::TrustState> state_;
   std::optional<OpenedBundle> opened_;
   bool already_imported_ = false;
+  bool may_be_older_ = false;  // than the newest release that the site has accepted
   std::optional<unpack::VolumeLeaves> media_;
   std::optional<transfer::StagedLeaves> staged_;
   std::optional<transfer::JoinedLeaves> leaves_;

@@ -50,6 +50,13 @@ Json release_json(const SiteRelease& r) {
   return out;
 }
 
+Json hook_json(const HookReport& r) {
+  Json out;
+  out.set("name", r.name).set("state", r.state).set("reason", r.reason).set("seconds", r.seconds);
+  out.set("output", r.output).set("output_cut", r.output_cut);
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Error& error) {
@@ -151,12 +158,27 @@ std::string to_json(const StoreAudit& r) {
 std::string to_json(const Activation& r) {
   Json out;
   out.set("from", r.from).set("to", r.to);
+  out.set("outside_window", r.gate.outside_window);
+  out.set("hooks", list(r.gate.hooks, hook_json)).set("notes", strings(r.gate.notes));
   return print(out);
 }
 
 std::string to_json(const GateAnswer& r) {
   Json out;
-  out.set("allowed", r.allowed).set("reason", r.reason).set("next_step", r.next_step);
+  out.set("allowed", r.allowed).set("from", r.from).set("to", r.to).set("reason", r.reason);
+  out.set("next_step", r.next_step).set("next_action", r.next_action);
+  out.set("next_version", r.next_version).set("rules", strings(r.rules));
+  out.set("refusals", list(r.refusals, [](const GateRefusal& refusal) {
+            Json item;
+            item.set("rule", refusal.rule).set("reason", refusal.reason);
+            item.set("next_step", refusal.next_step);
+            return item;
+          }));
+  out.set("hooks", list(r.hooks, hook_json)).set("notes", strings(r.notes));
+  out.set("outside_window", r.outside_window);
+  out.set("exit_status", r.allowed ? 0 : exit_status(r.error));
+  // As every other error, for scripts that look for these.
+  if (!r.allowed) out.set("error", error_name(r.error)).set("message", r.reason).set("hint", r.next_step);
   return print(out);
 }
 

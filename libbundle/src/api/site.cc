@@ -1,60 +1,25 @@
 #include "bundle/site.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <mutex>
 #include <set>
 
+#include "api/site_release.h"
 #include "base/thread_pool.h"
-#include "base/time.h"
 #include "bundle/error.h"
-#include "release/gate.h"
-#include "release/manifest.h"
 #include "store/store_writer.h"
 #include "trust/trust_state.h"
 
 namespace bundle {
 namespace {
 
+using api::absent_blobs;
+using api::open_store;
 using store::BlobEntry;
 using store::ReleaseInfo;
 using store::SiteStore;
 using store::StoreWriter;
-
-std::shared_ptr<SiteStore> open_store(const std::filesystem::path& root) {
-  return SiteStore::open(posix_file_system(), root);
-}
-
-std::vector<BlobEntry> absent_blobs(const SiteStore& store, const std::string& version) {
-  std::vector<BlobEntry> absent;
-  for (const BlobEntry& blob : store.release_blobs(version)) {
-    if (!store.has_blob(blob)) absent.push_back(blob);
-  }
-  return absent;
-}
-
-release::Manifest read_manifest(const SiteStore& store, const std::string& version) {
-  return release::parse_manifest(store.release_manifest(version),
-                                 (store.release_dir(version) / "manifest.json").string());
-}
-
-// The signed statement of a release at the site, verified again. Expiry does not matter for what
-// was imported in time.
-trust::VerifiedRelease verify_release(const SiteStore& store, const trust::TrustState& state,
-                                      const std::string& version) {
-  const Path folder = store.release_dir(version);
-  std::vector<trust::SignatureFile> signatures;
-  for (const std::string& name : store.fs().list(folder)) {
-    if (!name.ends_with(".minisig")) continue;
-    signatures.push_back({(folder / name).string(),
-                          read_text_file(store.fs(), folder / name, format::kMaxDocumentBytes)});
-  }
-  const Path path = folder / "statement.json";
-  return state.require_root().verify_release(read_text_file(store.fs(), path, format::kMaxDocumentBytes),
-                                             signatures, std::nullopt, path.string());
-}
 
 // Why the release is revoked; empty when it is not. When its signatures no longer hold, activating
 // it says so.
@@ -68,7 +33,7 @@ std::string revocation(const SiteStore& store, const trust::TrustState& state,
     return reason->empty() ? "no reason given" : *reason;
   }
   try {
-    state.check_revoked(verify_release(store, state, info.version));
+    state.check_revoked(api::verify_release(store, state, info.version));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::revoked) return error.message();
   }
@@ -82,59 +47,6 @@ SiteRelease to_site_release(const SiteStore& store, const trust::TrustState& sta
           info.expires,    info.blob_count,
           info.blob_bytes, info.active,
           absent_blobs(store, info.version).empty(), revocation(store, state, info)};
-}
-
-// What the signed statement says about the release's other files.
-void verify_documents(const SiteStore& store, const trust::VerifiedRelease& release) {
-  const Path folder = store.release_dir(release->version);
-  const auto check = [&](const char* name, const Digest& digest) {
-    const Bytes content = read_file(store.fs(), folder / name, format::kMaxBlobListBytes);
-    if (sha256(content) == digest) return;
-    throw Error(ErrorCode::store_corrupt,
-                fmt::format("{} does not match its signed digest", (folder / name).string()),
-                "Import the release again: it repairs the store.");
-  };
-  check("manifest.json", release->manifest_digest);
-  check("blobs.list", release->blob_list_digest);
-}
-
-std::string choose_rollback(const SiteStore& store) {
-  const auto active = store.active_version();
-  if (!active) {
-    throw Error(ErrorCode::gate_refused, "no release is active, so there is nothing to roll back from",
-                "Activate a release: bundle-import activate VERSION.");
-  }
-  const std::uint64_t number = store.release(*active).release_number;
-  std::string chosen;
-  for (const ReleaseInfo& info : store.releases()) {
-    if (info.release_number < number) chosen = info.version;
-  }
-  if (chosen.empty()) {
-    throw Error(ErrorCode::release_unknown,
-                fmt::format("no release older than {} is in the store", *active),
-                "Import the older release first.");
-  }
-  return chosen;
-}
-
-GateAnswer gate(const SiteStore& store, const std::string& version, bool rollback) {
-  const release::Manifest candidate = read_manifest(store, version);
-  const auto active = store.active_version();
-  std::optional<release::Manifest> current;
-  if (active) current = read_manifest(store, *active);
-  const auto decision =
-      release::may_activate(current ? &*current : nullptr, candidate,
-                            rollback ? release::GateDirection::rollback : release::GateDirection::upgrade);
-  return {decision.allowed, decision.reason, decision.next_step};
-}
-
-void require_complete(const SiteStore& store, const std::string& version) {
-  const auto absent = absent_blobs(store, version);
-  if (absent.empty()) return;
-  throw Error(ErrorCode::release_incomplete,
-              fmt::format("release {} lacks {} blobs, the first is {}", version, absent.size(),
-                          absent.front().digest.text()),
-              "Import the release again: only what is missing is written.");
 }
 
 std::vector<std::string> find_leftovers(const SiteStore& store) {
@@ -199,7 +111,7 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
   std::map<Digest, std::pair<BlobEntry, std::string>> blobs;  // with the first release that needs it
   for (const ReleaseInfo& info : store->releases()) {
     try {
-      verify_documents(*store, verify_release(*store, state, info.version));
+      api::verify_documents(*store, api::verify_release(*store, state, info.version));
     } catch (const Error& error) {
       audit.problems.push_back({info.version, "", error.message()});
     }
@@ -230,36 +142,6 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
   std::ranges::sort(audit.problems, {}, &StoreProblem::digest);
   audit.leftovers = find_leftovers(*store);
   return audit;
-}
-
-Activation activate_release(const std::filesystem::path& root, const std::string& wanted,
-                            bool rollback) {
-  const auto store = open_store(root);
-  StoreWriter writer(store);
-  const std::string version = wanted.empty() ? choose_rollback(*store) : wanted;
-  const trust::TrustState state(store->fs(), store->trust_dir());
-  store->release(version);
-  const trust::VerifiedRelease verified = verify_release(*store, state, version);
-  verify_documents(*store, verified);
-  state.check_revoked(verified);
-  require_complete(*store, version);
-  if (const GateAnswer answer = gate(*store, version, rollback); !answer.allowed) {
-    throw Error(ErrorCode::gate_refused, answer.reason, answer.next_step);
-  }
-  Activation activation{store->active_version().value_or(""), version};
-  // The same one again completes an activation that was cut short.
-  writer.activate(version);
-  if (activation.from == activation.to) return activation;
-  codec::Json event;
-  event.set("from", activation.from);
-  event.set("to", activation.to);
-  writer.audit(rollback ? "rollback" : "activate", std::move(event));
-  return activation;
-}
-
-GateAnswer check_gate(const std::filesystem::path& root, const std::string& version, bool rollback) {
-  const auto store = open_store(root);
-  return gate(*store, version.empty() ? choose_rollback(*store) : version, rollback);
 }
 
 CollectReport collect_garbage(const std::filesystem::path& root, const CollectOptions& options) {

@@ -18,6 +18,8 @@
 namespace bundle::codec {
 namespace {
 
+constexpr std::string_view kLimitHint = "Shrink the file, or check that it is the right one.";
+
 constexpr std::string_view kHint =
     "Correct the file at the named line. Indent with spaces, and quote a value that YAML would "
     "take for something else.";
@@ -189,7 +191,8 @@ class YamlBuilder final : public YAML::EventHandler {
     if (stack_.size() >= limits_.max_depth) {
       throw Error(ErrorCode::limit,
                   fmt::format("{}:{}: nested deeper than {} levels", document_.file_,
-                              to_position(mark).line, limits_.max_depth));
+                              to_position(mark).line, limits_.max_depth),
+                  std::string(kLimitHint));
     }
     count_node(mark);
     stack_.push_back({std::move(container), Place{to_position(mark), {}, {}}, {}, {}});
@@ -226,7 +229,8 @@ class YamlBuilder final : public YAML::EventHandler {
   void count_node(const YAML::Mark& mark) {
     if (++nodes_ > limits_.max_nodes) {
       throw Error(ErrorCode::limit, fmt::format("{}:{}: more than {} values", document_.file_,
-                                                to_position(mark).line, limits_.max_nodes));
+                                                to_position(mark).line, limits_.max_nodes),
+                  std::string(kLimitHint));
     }
   }
 
@@ -283,7 +287,8 @@ YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode 
                         const YamlLimits& limits) {
   if (text.size() > limits.max_bytes) {
     throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}", file,
-                                              text.size(), limits.max_bytes));
+                                              text.size(), limits.max_bytes),
+                std::string(kLimitHint));
   }
   require_plain_text(text, file, malformed);
   YamlBuilder builder(file, malformed, limits);

@@ -35,6 +35,15 @@ void write_file_atomically(FileSystem& fs, const Path& path, ByteView content) {
   fs.sync_directory(parent.empty() ? Path(".") : parent);
 }
 
+Path real_path(const Path& path) {
+  std::error_code error;
+  Path real = std::filesystem::canonical(path, error);
+  if (!error) return real;
+  throw Error(ErrorCode::not_found,
+              fmt::format("cannot follow {}: {}", path.string(), error.message()),
+              "Check the path.");
+}
+
 std::size_t FileSource::read(std::span<std::uint8_t> buffer) {
   const std::size_t count = file_.read_at(offset_, buffer);
   offset_ += count;

@@ -69,7 +69,8 @@ struct FileStatus {
   std::uint64_t device = 0;
   std::int64_t mtime_ns = 0;
   std::int64_t ctime_ns = 0;
-  std::uint32_t mode = 0;  // permission bits
+  std::uint32_t mode = 0;   // permission bits
+  std::uint32_t owner = 0;  // user id
 };
 
 // Paths are used as given (absolute or relative to the working directory). Thread-safe.
@@ -119,6 +120,9 @@ std::string read_text_file(FileSystem& fs, const Path& path, std::uint64_t limit
 // Written beside its final name, synced, renamed over it, directory synced: readers and crashes
 // see the old or the new content and nothing else.
 void write_file_atomically(FileSystem& fs, const Path& path, ByteView content);
+
+// Absolute, and without symbolic links on the way. Throws Error{not_found}.
+Path real_path(const Path& path);
 
 // Streams a file from the start.
 class FileSource final : public Source {

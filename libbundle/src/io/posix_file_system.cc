@@ -214,6 +214,7 @@ FileStatus to_status(const struct stat& st) {
   status.mtime_ns = st.st_mtim.tv_sec * 1'000'000'000LL + st.st_mtim.tv_nsec;
   status.ctime_ns = st.st_ctim.tv_sec * 1'000'000'000LL + st.st_ctim.tv_nsec;
   status.mode = st.st_mode & 07777U;
+  status.owner = st.st_uid;
   return status;
 }
 

@@ -118,6 +118,7 @@ Json to_json(const Manifest& manifest) {
       .set("images", std::move(images))
       .set("files", to_json(manifest.files));
   if (manifest.release_index) out.set("releaseIndex", to_json(*manifest.release_index));
+  if (!manifest.gates.empty()) out.set("gates", to_json(manifest.gates));
   return out;
 }
 
@@ -147,6 +148,8 @@ class Reader {
     out.k8s_version = k8s.at("version").as_string();
     out.k8s_artifacts = read_files(k8s.at("artifacts"));
     if (!K3sVersion::parse(out.k8s_version)) fail("k8s.version is no k3s version", out.k8s_version);
+
+    if (const Json* gates = json.find("gates")) out.gates = read_gates(*gates, out);
 
     const Json& app = json.at("app");
     out.chart_path = read_chart_path(app.at("chartPath").as_string());
@@ -197,6 +200,13 @@ class Reader {
       out.push_back(item.as_string());
     }
     return out;
+  }
+
+  GateRules read_gates(const Json& gates, const Manifest& manifest) const {
+    return read_gate_rules(gates, manifest.version, manifest.k8s_version,
+                           [&](const std::string& pointer, const std::string& message) {
+                             fail(message, "/gates" + pointer);
+                           });
   }
 
   static oci::Descriptor read_descriptor(const Json& json) {

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "crypto/digest.h"
 #include "oci/descriptor.h"
+#include "release/gate_rules.h"
 
 namespace bundle::release {
 
@@ -55,8 +56,9 @@ struct Manifest {
   std::string version;  // SemVer 2
   std::uint64_t release_number = 0;
   UnixTime created = 0;
-  std::uint32_t minimum_reader = kReaderVersion;
+  std::uint32_t minimum_reader = 1;  // at least kGatesReader when there are gates
   std::vector<std::string> upgrade_from;
+  GateRules gates;
 
   std::string os_base;
   std::vector<FileArtifact> os_artifacts;
@@ -76,8 +78,9 @@ struct Manifest {
   // about. Nothing in releases of early builders.
   std::optional<Artifact> release_index;
 
-  // Readers of this code understand manifests up to this number.
-  static constexpr std::uint32_t kReaderVersion = 1;
+  // Readers of this code understand manifests up to this number. What each one added:
+  static constexpr std::uint32_t kGatesReader = 2;  // `gates`
+  static constexpr std::uint32_t kReaderVersion = kGatesReader;
 
   // Every artifact, in this order: images, chart, os, k8s, files, release index. Pointers into this
   // object.

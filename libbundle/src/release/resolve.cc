@@ -102,6 +102,8 @@ class Resolver {
     manifest.release_number = spec_.release_number;
     manifest.created = options_.created;
     manifest.upgrade_from = spec_.upgrade_from;
+    manifest.gates = spec_.gates;
+    if (!manifest.gates.empty()) manifest.minimum_reader = Manifest::kGatesReader;
     manifest.os_base = spec_.os_base;
     manifest.k8s_distribution = spec_.k8s_distribution;
     manifest.k8s_version = spec_.k8s_version;

@@ -101,6 +101,7 @@ class SpecReader {
     read_images(root.at("images"));
     spec_.files = read_files(root, "", "files");
     read_signatures(root);
+    read_gates(root);
     findings_.throw_if_any();
     return std::move(spec_);
   }
@@ -145,6 +146,15 @@ class SpecReader {
       }
     }
     return out;
+  }
+
+  void read_gates(const Json& root) {
+    const Json* gates = root.find("gates");
+    if (gates == nullptr) return;
+    spec_.gates = read_gate_rules(*gates, spec_.version, spec_.k8s_version,
+                                  [&](const std::string& pointer, const std::string& message) {
+                                    invalid("/gates" + pointer, message);
+                                  });
   }
 
   static std::vector<oci::Platform> read_platforms(const Json& owner,

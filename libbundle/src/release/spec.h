@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "io/file_system.h"
 #include "oci/descriptor.h"
+#include "release/gate_rules.h"
 
 namespace bundle::release {
 
@@ -36,6 +37,7 @@ struct ReleaseSpec {
   std::string version;               // SemVer 2
   std::uint64_t release_number = 0;  // as written, else default_release_number(version)
   std::vector<std::string> upgrade_from;
+  GateRules gates;
   std::vector<oci::Platform> platforms;  // default: linux/amd64
   std::optional<UnixTime> expires;       // at most one of the two
   std::optional<std::uint32_t> expires_days;

@@ -1,0 +1,46 @@
+// The gate with the facts of a real site: what is in its store, its configuration, its hooks.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bundle/site.h"
+#include "release/gate.h"
+#include "store/site_store.h"
+#include "trust/trust_state.h"
+
+namespace bundle::api {
+
+// One question about one step. Not thread-safe.
+class SiteGate {
+ public:
+  // Reads and verifies everything about the store; the candidate's own signature and documents must
+  // be good. Throws as check_gate.
+  SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& version, bool rollback,
+           const GateOptions& options);
+
+  // The answer by the clock and the disk of this moment.
+  GateAnswer ask();
+  // Runs every hook, in the order of their names, until one fails; ask() knows the results then.
+  void run_hooks(Progress& progress, const Cancel& cancel);
+  const std::vector<release::HookResult>& hooks() const { return facts_.hooks; }
+
+ private:
+  void read_site(const GateOptions& options);
+
+  std::shared_ptr<store::SiteStore> store_;
+  std::vector<release::Hook> found_hooks_;
+  std::chrono::seconds hook_time_limit_{};
+  release::GateFacts facts_;
+};
+
+// Whether a release may be brought in although the site has accepted a newer one: it is newer than
+// the live release, and a newer one of the store, sound and not revoked, cannot be reached from the
+// live one without a release in between. Throws as release::parse_manifest.
+bool is_stepping_stone(const store::SiteStore& store, const trust::TrustState& state,
+                       const release::Manifest& release);
+
+std::string_view hook_state_name(release::HookState state);
+
+}  // namespace bundle::api

@@ -1,0 +1,41 @@
+// What a site says about itself: site.yaml. Its keys: docs/operator-guide.md, "Rules of the site",
+// and schemas/site.schema.json.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+
+namespace bundle::release {
+
+// A time of the week in which upgrades may happen. UTC, whole minutes.
+struct MaintenanceWindow {
+  std::uint8_t days = kEveryDay;  // on which it opens; bit 0 is Monday
+  std::uint16_t from = 0;         // minutes after midnight
+  std::uint16_t to = 0;           // of the next day when not after `from`
+
+  static constexpr std::uint8_t kEveryDay = 0x7F;
+
+  bool is_open(UnixTime time) const;
+  // When it opens next, after `time`.
+  UnixTime next_opening(UnixTime time) const;
+  std::string text() const;  // "sat sun 22:00-02:00 UTC"
+  bool operator==(const MaintenanceWindow&) const = default;
+};
+
+struct SiteConfig {
+  std::string platform;  // of the site's nodes, "linux/amd64"; empty: of this machine
+  std::vector<MaintenanceWindow> maintenance_windows;  // empty: the site has not fixed any
+  std::chrono::seconds hook_time_limit{900};           // for each hook
+};
+
+inline constexpr std::size_t kMaxSiteConfigBytes = 64 * 1024;
+
+// Throws Error{config_invalid} with file:line:column, Error{limit}. `file` names the text.
+SiteConfig parse_site_config(std::string_view text, const std::string& file);
+
+}  // namespace bundle::release
