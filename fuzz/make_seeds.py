@@ -78,6 +78,11 @@ def archive_seeds():
     text = b"some words that come again and again, again and again. " * 40
     for level in (1, 6, 9):
         put("gzip", f"level{level}", gzip.compress(text, level, mtime=0))
+        stream = zlib.compressobj(level, zlib.DEFLATED, -15)
+        put("deflate", f"stream-level{level}", b"\0" + stream.compress(text) + stream.flush())
+    put("deflate", "stream-fixed", b"\0" + bytes.fromhex("0300"))
+    # One piece of 5 plain bytes: a fixed block of 5 predicted tokens, final.
+    put("deflate", "corrections", b"\1" + bytes.fromhex("06000000" "05" "02" "0305" "01" "05") + b"abcde")
     put("gzip", "members", gzip.compress(text, 6, mtime=0) + gzip.compress(b"x", 9, mtime=0) + b"\0" * 9)
     raw = zlib.compressobj(6, zlib.DEFLATED, -15)
     put("gzip", "named", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0" + raw.compress(text) + raw.flush() + b"\0" * 8)

@@ -160,6 +160,16 @@ TEST_F(ImportTest, APlanCountsWhatAnInterruptedImportHasLeft) {
   expect_clean();
 }
 
+TEST_F(ImportTest, GzipOfAnUnknownProgramIsStoredInflatedAndGivenBack) {
+  SampleOptions odd = small("1.0.0", "[]");
+  odd.odd_gzip = true;
+  const MakeReport made = make_sample_release(folder_ / "odd", bundles_.key, odd);
+  EXPECT_GT(made.gzip_bytes, 0U);
+  EXPECT_GT(made.replayed_bytes, made.gzip_bytes - 1024);  // all but headers and trailers
+  EXPECT_TRUE(import_from({folder_ / "odd"}).complete);
+  expect_clean();
+}
+
 TEST_F(ImportTest, ImportAgainIsNoWork) {
   import("1.0.0");
   const FileTree before = file_tree(store_);

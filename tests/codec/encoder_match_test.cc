@@ -18,7 +18,8 @@ Bytes sample_text(std::size_t size, unsigned seed) {
   std::vector<std::string> words;
   for (int i = 0; i < 400; ++i) {
     std::string word;
-    for (unsigned k = 0; k < 3 + random() % 9; ++k) word.push_back(static_cast<char>('a' + random() % 26));
+    for (unsigned k = 0; k < 3 + random() % 9; ++k)
+      word.push_back(static_cast<char>('a' + random() % 26));
     words.push_back(word);
   }
   Bytes text;
@@ -54,9 +55,18 @@ std::optional<EncoderSpec> match(ByteView deflate, ByteView plain) {
   return matcher.finish();
 }
 
+// Some of all candidates.
+std::vector<EncoderSpec> sampled_candidates() {
+  const CandidateTiers tiers = encoder_candidates(0);
+  std::vector<EncoderSpec> sample;
+  for (std::size_t i = 0; i < tiers[0].size(); i += 4) sample.push_back(tiers[0][i]);
+  for (std::size_t i = 0; i < tiers[1].size(); i += 13) sample.push_back(tiers[1][i]);
+  return sample;
+}
+
 TEST(EncoderMatch, FindsAnEncoderThatGivesTheStreamBack) {
-  const Bytes plain = sample_text(1'500'000, 1);
-  for (const EncoderSpec& spec : encoder_candidates(0)) {
+  const Bytes plain = sample_text(1'100'000, 1);
+  for (const EncoderSpec& spec : sampled_candidates()) {
     const Bytes original = encode(spec, plain, plain.size());
     const auto found = match(original, plain);
     ASSERT_TRUE(found.has_value()) << describe(spec);
@@ -67,11 +77,46 @@ TEST(EncoderMatch, FindsAnEncoderThatGivesTheStreamBack) {
 
 TEST(EncoderMatch, OutputDoesNotDependOnHowTheInputIsCut) {
   const Bytes plain = sample_text(400'000, 2);
-  for (const EncoderSpec& spec : encoder_candidates(0)) {
+  for (const EncoderSpec& spec : sampled_candidates()) {
     const Bytes whole = encode(spec, plain, plain.size());
     EXPECT_EQ(encode(spec, plain, 1), whole) << describe(spec);
     EXPECT_EQ(encode(spec, plain, 4096), whole) << describe(spec);
   }
+}
+
+// A first block after more than kMinProbe plain bytes: the start of the stream must not decide.
+TEST(EncoderMatch, FindsTheLevelBehindALongRepetitiveStart) {
+  Bytes plain(3'000'000, 0);
+  const Bytes text = sample_text(700'000, 9);
+  plain.insert(plain.end(), text.begin(), text.end());
+  for (const EncoderSpec& spec :
+       {zlib_spec(7, 8, Z_DEFAULT_STRATEGY), go_spec(8), klauspost_spec(8),
+        pgzip_spec(9, 1 << 20, KlauspostVersion::v1_19)}) {
+    const Bytes original = encode(spec, plain, plain.size());
+    const auto found = match(original, plain);
+    ASSERT_TRUE(found.has_value()) << describe(spec);
+    EXPECT_EQ(encode(*found, plain, plain.size()), original) << describe(spec);
+  }
+}
+
+TEST(EncoderMatch, ALaterTierIsOnlyTriedWhenNothingBeforeFits) {
+  const Bytes plain = sample_text(300'000, 10);
+  const EncoderSpec spec = zlib_spec(6, 8, Z_DEFAULT_STRATEGY);
+  const Bytes original = encode(spec, plain, plain.size());
+  const auto found_in = [&](CandidateTiers tiers) {
+    EncoderMatch matcher(std::move(tiers));
+    matcher.deflate(original);
+    matcher.plain(plain);
+    return matcher.finish();
+  };
+  EXPECT_EQ(found_in({{}, {go_spec(6)}, {spec}}), spec);
+  EXPECT_EQ(found_in({{go_spec(6)}, {}}), std::nullopt);
+}
+
+TEST(EncoderMatch, KnowsTheZlibOfThisMachine) {
+  EXPECT_TRUE(zlib_is_known());
+  EXPECT_NO_THROW(require_known_encoder(kZlibFamily));
+  EXPECT_NO_THROW(require_known_encoder(kGoFamily));
 }
 
 TEST(EncoderMatch, ClaimsNothingForAStreamWithOneOtherByte) {
@@ -104,7 +149,11 @@ TEST(MakeEncoder, RefusesUnknownFamiliesAndParameters) {
   EXPECT_EQ(code(zlib_spec(6, 10, 0)), ErrorCode::recipe_invalid);
   EXPECT_EQ(code(zlib_spec(6, 8, 5)), ErrorCode::recipe_invalid);
   EXPECT_EQ(code(go_spec(10)), ErrorCode::recipe_invalid);
-  EXPECT_EQ(code(klauspost_spec(2)), ErrorCode::recipe_invalid);
+  EXPECT_EQ(code(klauspost_spec(10)), ErrorCode::recipe_invalid);
+  EXPECT_EQ(code({kKlauspostFamily, {5, 0}}), ErrorCode::recipe_invalid);  // one way to write it
+  EXPECT_EQ(code({kKlauspostFamily, {5, 4}}), ErrorCode::recipe_invalid);
+  EXPECT_EQ(code(pigz_spec(6, 1 << 10, false)), ErrorCode::recipe_invalid);
+  EXPECT_EQ(code({kPigzFamily, {6, 0, 0, 2, 0}}), ErrorCode::recipe_invalid);
   EXPECT_EQ(code(pgzip_spec(5, 1)), ErrorCode::recipe_invalid);
 }
 

@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <initializer_list>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "deflate_golden.h"
 
@@ -23,33 +26,77 @@ void encode_calls(Encoder& encoder, uint64_t id, const Bytes& input) {
   encoder.finish();
 }
 
-class KlauspostGolden : public testing::TestWithParam<int> {};
+struct Setting {
+  const char* golden;  // the version in the names of the golden file
+  KlauspostVersion version;
+  int level;
+};
+
+std::string setting_name(const testing::TestParamInfo<Setting>& info) {
+  return "Version" + std::string(info.param.golden) + "Level" + std::to_string(info.param.level);
+}
+
+std::vector<Setting> every_level(
+    std::initializer_list<std::pair<const char*, KlauspostVersion>> all) {
+  std::vector<Setting> settings;
+  for (const auto& [golden, version] : all) {
+    for (int level = 1; level <= 9; ++level) settings.push_back({golden, version, level});
+  }
+  return settings;
+}
+
+class KlauspostGolden : public testing::TestWithParam<Setting> {};
 
 TEST_P(KlauspostGolden, SameBytesAsTheRealEncoder) {
-  check_against_golden("klauspost118", GetParam(), [](uint64_t id, const ByteSink& sink) {
-    Bytes input = make_input(id);
-    KlauspostDeflate encoder(GetParam(), sink);
-    encode_calls(encoder, id, input);
-    return input;
-  });
+  const auto& [golden, version, level] = GetParam();
+  check_against_golden(std::string("klauspost") + golden, level,
+                       [&](uint64_t id, const ByteSink& sink) {
+                         Bytes input = make_input(id);
+                         KlauspostDeflate encoder(level, sink, version);
+                         encode_calls(encoder, id, input);
+                         return input;
+                       });
 }
 
-TEST_P(KlauspostGolden, PgzipSameBytesAsTheRealEncoder) {
-  check_against_golden("pgzip118", GetParam(), [](uint64_t id, const ByteSink& sink) {
-    Bytes input = make_input(id);
-    const size_t block = id % 5 == 4 ? PgzipDeflate::kDefaultBlockBytes  // as in regen/main.go
-                                     : 16385 + id * 7919 % 100000;
-    PgzipDeflate encoder(GetParam(), sink, block);
-    encode_calls(encoder, id, input);
-    return input;
-  });
+class PgzipGolden : public testing::TestWithParam<Setting> {};
+
+TEST_P(PgzipGolden, SameBytesAsTheRealEncoder) {
+  const auto& [golden, version, level] = GetParam();
+  check_against_golden(std::string("pgzip") + golden, level,
+                       [&](uint64_t id, const ByteSink& sink) {
+                         Bytes input = make_input(id);
+                         const size_t block = id % 5 == 4  // as in regen/main.go
+                                                  ? PgzipDeflate::kDefaultBlockBytes
+                                                  : 16385 + id * 7919 % 100000;
+                         PgzipDeflate encoder(level, sink, block, version);
+                         encode_calls(encoder, id, input);
+                         return input;
+                       });
 }
 
-TEST_P(KlauspostGolden, ResetStartsAnew) {
+// What makes a version different is at few levels only (klauspost_deflate.h).
+const std::vector<Setting> kNewAtLevel4 = {{"117", KlauspostVersion::v1_15, 4}};
+const std::vector<Setting> kNewWithDictionary = {{"120", KlauspostVersion::v1_20, 7},
+                                                 {"120", KlauspostVersion::v1_20, 8},
+                                                 {"120", KlauspostVersion::v1_20, 9}};
+const std::vector<Setting> kNew =
+    every_level({{"118", KlauspostVersion::v1_18}, {"119", KlauspostVersion::v1_19}});
+
+INSTANTIATE_TEST_SUITE_P(Levels, KlauspostGolden, testing::ValuesIn(kNew), setting_name);
+INSTANTIATE_TEST_SUITE_P(Level4, KlauspostGolden, testing::ValuesIn(kNewAtLevel4), setting_name);
+INSTANTIATE_TEST_SUITE_P(Levels, PgzipGolden, testing::ValuesIn(kNew), setting_name);
+INSTANTIATE_TEST_SUITE_P(Level4, PgzipGolden, testing::ValuesIn(kNewAtLevel4), setting_name);
+INSTANTIATE_TEST_SUITE_P(Dictionary, PgzipGolden, testing::ValuesIn(kNewWithDictionary),
+                         setting_name);
+
+class KlauspostState : public testing::TestWithParam<int> {};
+
+TEST_P(KlauspostState, ResetStartsAnew) {
   const Bytes first = make_input(22);
   const Bytes second = make_input(141);
   Bytes expected;
-  KlauspostDeflate fresh(GetParam(), appending_to(expected), std::span(first).first(5000));
+  KlauspostDeflate fresh(GetParam(), appending_to(expected), KlauspostVersion::v1_18,
+                         std::span(first).first(5000));
   fresh.write(second);
   fresh.finish();
   Bytes out;
@@ -63,9 +110,11 @@ TEST_P(KlauspostGolden, ResetStartsAnew) {
   EXPECT_TRUE(out == expected);
 }
 
+class KlauspostFast : public testing::TestWithParam<int> {};
+
 /// A tiny block makes the encoder forget the past and moves its places on; after enough of them
 /// they are rebased. What comes then has to look as if nothing had been before.
-TEST_P(KlauspostGolden, ManyTinyBlocksLeaveNoTrace) {
+TEST_P(KlauspostFast, ManyTinyBlocksLeaveNoTrace) {
   const Bytes input = make_input(69);
   Bytes fresh;
   KlauspostDeflate one(GetParam(), appending_to(fresh));
@@ -90,7 +139,11 @@ TEST_P(KlauspostGolden, ManyTinyBlocksLeaveNoTrace) {
   EXPECT_TRUE(out == fresh);
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, KlauspostGolden, testing::Values(1, 5, 6),
+INSTANTIATE_TEST_SUITE_P(Levels, KlauspostFast, testing::Range(1, 7),
+                         [](const testing::TestParamInfo<int>& level) {
+                           return "Level" + std::to_string(level.param);
+                         });
+INSTANTIATE_TEST_SUITE_P(Levels, KlauspostState, testing::Range(1, 10),
                          [](const testing::TestParamInfo<int>& level) {
                            return "Level" + std::to_string(level.param);
                          });
@@ -98,7 +151,8 @@ INSTANTIATE_TEST_SUITE_P(Levels, KlauspostGolden, testing::Values(1, 5, 6),
 TEST(KlauspostDeflate, EmptyInput) {
   const Bytes expected = {0x03, 0x00};
   const Bytes pgzip_expected = {0x00, 0x00, 0x00, 0xff, 0xff, 0x03, 0x00};
-  for (const int level : {-1, 1, 5, 6}) {
+  for (int level = -1; level <= 9; ++level) {
+    if (!KlauspostDeflate::is_valid_level(level)) continue;
     Bytes out;
     KlauspostDeflate encoder(level, appending_to(out));
     encoder.finish();

@@ -52,9 +52,10 @@ MAX_STREAMS = 12
 HEADER_SIZE = 512
 DATA_ALIGN = 4096
 HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
-KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go", 5: "deflate-klauspost"}
+KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go", 5: "deflate-klauspost",
+                  6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens"}
 # Encoder family: (feature, sizes of its parameters). Only zlib's can be replayed in Python.
-ENCODER_FAMILIES = {1: (1, 3), 2: (4, 1), 3: (5, 1), 4: (5, 5)}
+ENCODER_FAMILIES = {1: (1, (3,)), 2: (4, (1,)), 3: (5, (1, 2)), 4: (5, (5, 6)), 5: (7, (6,)), 6: (8, (15,))}
 GROUP_CACHE_BYTES = 192 << 20  # decoded groups that are kept; a choice of this reader
 COPY_STEP = 1 << 20
 
@@ -312,9 +313,11 @@ class RecipeReader:
 def make_encoder(family, params, features):
     """Section 5.1: an object with compress() and flush()."""
     need(family in ENCODER_FAMILIES, f"recipe: encoder family {family}")
-    feature, size = ENCODER_FAMILIES[family]
+    feature, sizes = ENCODER_FAMILIES[family]
+    need(len(params) in sizes, f"recipe: parameters of encoder family {family}")
+    if family in (3, 4) and (params[0] not in (1, 5, 6) or len(params) != sizes[0]):
+        feature = 6
     need(feature in features, f"recipe: encoder family {family} without feature {feature}")
-    need(len(params) == size, f"recipe: parameters of encoder family {family}")
     if family != 1:
         raise CannotCheck(f"deflate encoder family {family} ({KNOWN_FEATURES[feature]}) does not exist in Python")
     level, mem_level, strategy = params

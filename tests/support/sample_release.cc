@@ -102,6 +102,30 @@ std::string gzip(ByteView plain) {
   return packed;
 }
 
+// Two members; the second is flushed four times, as no encoder that is replayed does.
+std::string odd_gzip(ByteView plain) {
+  const std::size_t half = plain.size() / 2;
+  std::string packed = gzip(plain.first(half));
+  plain = plain.subspan(half);
+  z_stream stream{};
+  if (deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    throw std::runtime_error("zlib");
+  }
+  std::string second(deflateBound(&stream, plain.size()) + 1024, '\0');
+  stream.next_out = reinterpret_cast<Bytef*>(second.data());
+  stream.avail_out = static_cast<uInt>(second.size());
+  for (int left = 5; left > 0; --left) {
+    const ByteView part = plain.first(plain.size() / static_cast<std::size_t>(left));
+    plain = plain.subspan(part.size());
+    stream.next_in = const_cast<Bytef*>(part.data());
+    stream.avail_in = static_cast<uInt>(part.size());
+    deflate(&stream, left > 1 ? Z_SYNC_FLUSH : Z_FINISH);
+  }
+  second.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed + second;
+}
+
 // An OCI image layout with tagged images of one platform.
 class Layout {
  public:
@@ -109,11 +133,12 @@ class Layout {
     write_file(root_ / "oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
   }
 
-  void image(const std::string& tag, const std::vector<Bytes>& layers) {
+  void image(const std::string& tag, const std::vector<Bytes>& layers, bool odd_base) {
     std::string list;
     std::string diff_ids;
     for (const Bytes& layer : layers) {
-      list += (list.empty() ? "" : ",") + blob(oci::media_type::kLayerTarGzip, gzip(layer));
+      list += (list.empty() ? "" : ",") + blob(oci::media_type::kLayerTarGzip,
+                                              odd_base && list.empty() ? odd_gzip(layer) : gzip(layer));
       diff_ids += fmt::format("{}\"{}\"", diff_ids.empty() ? "" : ",", sha256(layer).text());
     }
     const std::string config = blob(
@@ -192,10 +217,10 @@ files: [{{name: install.sh, path: k3s/install.sh, mode: "0755"}}]
 void write_sample_inputs(const path& folder, const SampleOptions& options) {
   Layout images(folder / "images");
   const Bytes base = base_layer(options);
-  images.image("app/web", {base, app_layer(options, 50'000)});
+  images.image("app/web", {base, app_layer(options, 50'000)}, options.odd_gzip);
   LayerTar db;
   db.add_modules("db", 70'000, options.modules);
-  images.image("library/db", {base, db.finish()});
+  images.image("library/db", {base, db.finish()}, options.odd_gzip);
   write_chart(folder / "helm", options);
   // Two versions differ in the last part of the disk image only.
   write_file(folder / "os" / "appliance.img",

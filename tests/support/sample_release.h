@@ -19,6 +19,8 @@ struct SampleOptions {
   // Bytes of the disk image that do not compress: what most of the packs is made of.
   std::uint64_t opaque_bytes = 3 << 20;
   std::size_t modules = 120;  // Python-like files a layer
+  // The base layer as an unknown program packs it: flushed in places, in two gzip members.
+  bool odd_gzip = false;
 };
 
 // Writes release.yaml and everything that it names. Options equal, bytes equal; what two versions

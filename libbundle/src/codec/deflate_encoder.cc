@@ -1,7 +1,6 @@
 #include "codec/deflate_encoder.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -9,45 +8,11 @@
 #include "bundle/error.h"
 #include "codec/deflate/go_deflate.h"
 #include "codec/deflate/klauspost_deflate.h"
+#include "codec/deflate/zlib_deflate.h"
+#include "codec/token_coder.h"
 
 namespace bundle::codec {
 namespace {
-
-constexpr int kRawWindowBits = -15;
-constexpr std::size_t kOutputBuffer = 64 * 1024;
-
-class ZlibEncoder final : public DeflateEncoder {
- public:
-  ZlibEncoder(int level, int mem_level, int strategy, Sink& out) : out_(out) {
-    if (deflateInit2(&stream_, level, Z_DEFLATED, kRawWindowBits, mem_level, strategy) != Z_OK) {
-      throw Error(ErrorCode::recipe_invalid, "zlib refuses the encoder parameters of a recipe");
-    }
-  }
-  ~ZlibEncoder() override { deflateEnd(&stream_); }
-  ZlibEncoder(const ZlibEncoder&) = delete;
-  ZlibEncoder& operator=(const ZlibEncoder&) = delete;
-
-  void write(ByteView bytes) override { run(bytes, Z_NO_FLUSH); }
-  void finish() override { run({}, Z_FINISH); }
-
- private:
-  void run(ByteView bytes, int flush) {
-    stream_.next_in = const_cast<Bytef*>(bytes.data());  // zlib's API predates const
-    stream_.avail_in = static_cast<uInt>(bytes.size());
-    do {
-      stream_.next_out = buffer_.data();
-      stream_.avail_out = static_cast<uInt>(buffer_.size());
-      if (deflate(&stream_, flush) == Z_STREAM_ERROR) {
-        throw Error(ErrorCode::internal, "zlib lost its state");
-      }
-      out_.write(ByteView(buffer_).first(buffer_.size() - stream_.avail_out));
-    } while (stream_.avail_out == 0);
-  }
-
-  Sink& out_;
-  z_stream stream_{};
-  std::array<std::uint8_t, kOutputBuffer> buffer_{};
-};
 
 // The encoders of codec/deflate/ behind the same interface.
 template <typename Encoder>
@@ -55,7 +20,8 @@ class ReplayEncoder final : public DeflateEncoder {
  public:
   template <typename... Settings>
   explicit ReplayEncoder(Sink& out, int level, Settings... settings)
-      : encoder_(level, [&out](ByteView bytes) { out.write(bytes); }, settings...) {}
+      : encoder_(
+            level, [&out](ByteView bytes) { out.write(bytes); }, settings...) {}
 
   void write(ByteView bytes) override { encoder_.write(bytes); }
   void finish() override { encoder_.finish(); }
@@ -66,24 +32,71 @@ class ReplayEncoder final : public DeflateEncoder {
 
 constexpr std::array kZlibLevels = {6, 9, 1, 5, 4, 7, 8, 3, 2};  // the usual ones first
 constexpr std::array kGoLevels = {6, 1, 9, 5, 4, 7, 8, 3, 2};
-constexpr std::array kKlauspostLevels = {5, 6, 1};
+constexpr std::array kKlauspostLevels = {5, 6, 1, 9, 3, 7, 8, 4, 2};
 constexpr int kMaxLevel = 9;
-constexpr std::size_t kPgzipParams = 5;
+constexpr int kMaxMemLevel = 9;
+constexpr int kDefaultStrategy = 0;
+constexpr int kFiltered = 1;
+constexpr int kHuffmanOnly = 2;
+constexpr int kRunLength = 3;
+constexpr int kFixedCodes = 4;
+constexpr std::size_t kBlockParams = 5;  // level and block size
 constexpr std::uint32_t kMinPgzipBlock = 32 << 10;
-constexpr std::uint32_t kMaxPgzipBlock = 64 << 20;
+constexpr std::uint32_t kMaxBlock = 64 << 20;
+constexpr std::uint32_t kPigzBlock = 128 << 10;
 
-Bytes level_param(int level) { return {static_cast<std::uint8_t>(level)}; }
+Bytes level_param(int level) {
+  return {static_cast<std::uint8_t>(level)};
+}
+Bytes block_params(int level, std::uint32_t block_bytes) {
+  Bytes params(kBlockParams);
+  params[0] = static_cast<std::uint8_t>(level);
+  store_le(params.data() + 1, block_bytes);
+  return params;
+}
 
 [[noreturn]] void bad_params(std::string_view name) {
   throw Error(ErrorCode::recipe_invalid, fmt::format("a recipe has bad {} parameters", name),
               "The bundle was made wrong: ask the vendor for a new one.");
 }
 
+// A version follows the other parameters unless it is 1.18.0.
+KlauspostVersion version_param(const Bytes& params, std::size_t at, std::string_view name) {
+  if (params.size() == at) return KlauspostVersion::v1_18;
+  const auto last = static_cast<std::uint8_t>(KlauspostVersion::v1_20);
+  if (params.size() != at + 1 || params[at] == 0 || params[at] > last) bad_params(name);
+  return static_cast<KlauspostVersion>(params[at]);
+}
+void add_version(Bytes& params, KlauspostVersion version) {
+  if (version != KlauspostVersion::v1_18) params.push_back(static_cast<std::uint8_t>(version));
+}
+
+std::uint32_t block_param(const Bytes& params, std::uint32_t least, std::string_view name) {
+  if (params.size() < kBlockParams) bad_params(name);
+  const auto block = load_le<std::uint32_t>(params.data() + 1);
+  if (block < least || block > kMaxBlock) bad_params(name);
+  return block;
+}
+
+void check_level(const Bytes& params, std::string_view name) {
+  if (params.empty() || params[0] < 1 || params[0] > kMaxLevel) bad_params(name);
+}
+
 std::unique_ptr<DeflateEncoder> make_zlib(const Bytes& params, Sink& out) {
-  const bool valid = params.size() == 3 && params[0] >= 1 && params[0] <= kMaxLevel &&
-                     params[1] >= 1 && params[1] <= MAX_MEM_LEVEL && params[2] <= Z_FIXED;
+  check_level(params, "zlib");
+  const bool valid =
+      params.size() == 3 && params[1] >= 1 && params[1] <= kMaxMemLevel && params[2] <= kFixedCodes;
   if (!valid) bad_params("zlib");
-  return std::make_unique<ZlibEncoder>(params[0], params[1], params[2], out);
+  return std::make_unique<ReplayEncoder<ZlibDeflate>>(out, params[0], int{params[1]},
+                                                      int{params[2]});
+}
+
+std::unique_ptr<DeflateEncoder> make_pigz(const Bytes& params, Sink& out) {
+  check_level(params, "pigz");
+  const std::uint32_t block = block_param(params, PigzDeflate::kDictionaryBytes, "pigz");
+  if (params.size() != kBlockParams + 1 || params.back() > 1) bad_params("pigz");
+  return std::make_unique<ReplayEncoder<PigzDeflate>>(out, params[0], std::size_t{block},
+                                                      params.back() == 1);
 }
 
 std::unique_ptr<DeflateEncoder> make_go(const Bytes& params, Sink& out) {
@@ -92,15 +105,80 @@ std::unique_ptr<DeflateEncoder> make_go(const Bytes& params, Sink& out) {
 }
 
 std::unique_ptr<DeflateEncoder> make_klauspost(const Bytes& params, Sink& out) {
-  if (params.size() != 1 || !KlauspostDeflate::is_valid_level(params[0])) bad_params("klauspost");
-  return std::make_unique<ReplayEncoder<KlauspostDeflate>>(out, params[0]);
+  check_level(params, "klauspost");
+  return std::make_unique<ReplayEncoder<KlauspostDeflate>>(out, params[0],
+                                                           version_param(params, 1, "klauspost"));
 }
 
 std::unique_ptr<DeflateEncoder> make_pgzip(const Bytes& params, Sink& out) {
-  if (params.size() != kPgzipParams || !KlauspostDeflate::is_valid_level(params[0])) bad_params("pgzip");
-  const auto block = load_le<std::uint32_t>(params.data() + 1);
-  if (block < kMinPgzipBlock || block > kMaxPgzipBlock) bad_params("pgzip");
-  return std::make_unique<ReplayEncoder<PgzipDeflate>>(out, params[0], std::size_t{block});
+  check_level(params, "pgzip");
+  const std::uint32_t block = block_param(params, kMinPgzipBlock, "pgzip");
+  return std::make_unique<ReplayEncoder<PgzipDeflate>>(
+      out, params[0], std::size_t{block}, version_param(params, kBlockParams, "pgzip"));
+}
+
+// Collects candidates, each once.
+class Tier {
+ public:
+  void add(EncoderSpec spec) {
+    if (std::ranges::find(specs_, spec) == specs_.end()) specs_.push_back(std::move(spec));
+  }
+  std::vector<EncoderSpec> take() { return std::move(specs_); }
+
+ private:
+  std::vector<EncoderSpec> specs_;
+};
+
+void add_usual_zlib(Tier& tier) {
+  for (const int level : kZlibLevels) tier.add(zlib_spec(level, 8, kDefaultStrategy));
+  for (const int level : kZlibLevels) tier.add(pigz_spec(level, kPigzBlock, false));
+  for (const int level : kZlibLevels) tier.add(zlib_spec(level, 9, kDefaultStrategy));
+}
+
+std::vector<EncoderSpec> usual_candidates(std::uint8_t xfl) {
+  Tier tier;
+  const bool zlib = zlib_is_known();
+  if (zlib && xfl == 2) tier.add(zlib_spec(9, 8, kDefaultStrategy));
+  if (zlib && xfl == 4) tier.add(zlib_spec(1, 8, kDefaultStrategy));
+  for (const int level : kGoLevels) tier.add(go_spec(level));
+  for (const auto version : {KlauspostVersion::v1_18, KlauspostVersion::v1_19}) {
+    for (const int level : kKlauspostLevels) {
+      tier.add(pgzip_spec(level, PgzipDeflate::kDefaultBlockBytes, version));
+      tier.add(klauspost_spec(level, version));
+    }
+  }
+  if (zlib) add_usual_zlib(tier);
+  tier.add(pgzip_spec(4, PgzipDeflate::kDefaultBlockBytes, KlauspostVersion::v1_15));
+  tier.add(klauspost_spec(4, KlauspostVersion::v1_15));
+  return tier.take();
+}
+
+void add_unusual_zlib(Tier& tier) {
+  for (const int mem_level : {9, 8}) {
+    for (const int strategy : {kFiltered, kFixedCodes}) {
+      for (const int level : kZlibLevels) tier.add(zlib_spec(level, mem_level, strategy));
+    }
+    for (const int strategy : {kHuffmanOnly, kRunLength})
+      tier.add(zlib_spec(6, mem_level, strategy));
+  }
+  for (int mem_level = 7; mem_level >= 1; --mem_level) {
+    for (const int level : kZlibLevels) tier.add(zlib_spec(level, mem_level, kDefaultStrategy));
+  }
+  for (const int level : {6, 9}) {
+    for (const std::uint32_t kib : {128, 64}) {
+      for (const bool independent : {false, true})
+        tier.add(pigz_spec(level, kib << 10, independent));
+    }
+  }
+}
+
+std::vector<EncoderSpec> unusual_candidates() {
+  Tier tier;
+  for (const int level : {7, 8, 9}) {
+    tier.add(pgzip_spec(level, PgzipDeflate::kDefaultBlockBytes, KlauspostVersion::v1_20));
+  }
+  if (zlib_is_known()) add_unusual_zlib(tier);
+  return tier.take();
 }
 
 }  // namespace
@@ -110,26 +188,50 @@ EncoderSpec zlib_spec(int level, int mem_level, int strategy) {
           {static_cast<std::uint8_t>(level), static_cast<std::uint8_t>(mem_level),
            static_cast<std::uint8_t>(strategy)}};
 }
-EncoderSpec go_spec(int level) { return {kGoFamily, level_param(level)}; }
-EncoderSpec klauspost_spec(int level) { return {kKlauspostFamily, level_param(level)}; }
-EncoderSpec pgzip_spec(int level, std::uint32_t block_bytes) {
-  Bytes params(kPgzipParams);
-  params[0] = static_cast<std::uint8_t>(level);
-  store_le(params.data() + 1, block_bytes);
+EncoderSpec go_spec(int level) {
+  return {kGoFamily, level_param(level)};
+}
+EncoderSpec klauspost_spec(int level, KlauspostVersion version) {
+  Bytes params = level_param(level);
+  add_version(params, version);
+  return {kKlauspostFamily, std::move(params)};
+}
+EncoderSpec pgzip_spec(int level, std::uint32_t block_bytes, KlauspostVersion version) {
+  Bytes params = block_params(level, block_bytes);
+  add_version(params, version);
   return {kPgzipFamily, std::move(params)};
+}
+EncoderSpec pigz_spec(int level, std::uint32_t block_bytes, bool independent) {
+  Bytes params = block_params(level, block_bytes);
+  params.push_back(independent ? 1 : 0);
+  return {kPigzFamily, std::move(params)};
+}
+
+bool is_first_klauspost(const EncoderSpec& spec) {
+  const bool level = spec.params[0] == 1 || spec.params[0] == 5 || spec.params[0] == 6;
+  const std::size_t without_version = spec.family == kKlauspostFamily ? 1 : kBlockParams;
+  return level && spec.params.size() == without_version;
 }
 
 std::string describe(const EncoderSpec& spec) {
-  const int level = spec.params.empty() ? 0 : spec.params[0];
+  const Bytes& params = spec.params;
+  const int level = params.empty() ? 0 : params[0];
   switch (spec.family) {
     case kZlibFamily:
-      return fmt::format("zlib level {}", level);
+      if (params.size() != 3) return "zlib";
+      return fmt::format("zlib level {}, memLevel {}, strategy {}", level, params[1], params[2]);
     case kGoFamily:
       return fmt::format("Go compress/flate level {}", level);
     case kKlauspostFamily:
-      return fmt::format("klauspost/compress level {}", level);
+      return fmt::format("klauspost/compress level {}, version {}", level,
+                         params.size() > 1 ? params[1] : 0);
     case kPgzipFamily:
-      return fmt::format("pgzip level {}", level);
+      return fmt::format("pgzip level {}, version {}", level,
+                         params.size() > kBlockParams ? params[kBlockParams] : 0);
+    case kPigzFamily:
+      return fmt::format("pigz level {}", level);
+    case kTokenFamily:
+      return "predicted tokens";
     default:
       return fmt::format("encoder family {}", spec.family);
   }
@@ -145,6 +247,10 @@ std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out)
       return make_klauspost(spec.params, out);
     case kPgzipFamily:
       return make_pgzip(spec.params, out);
+    case kPigzFamily:
+      return make_pigz(spec.params, out);
+    case kTokenFamily:
+      return make_token_encoder(parse_token_model(spec.params), out);
     default:
       throw Error(ErrorCode::unsupported,
                   fmt::format("a recipe needs deflate encoder family {}, which this program lacks",
@@ -153,22 +259,24 @@ std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out)
   }
 }
 
-std::vector<EncoderSpec> encoder_candidates(std::uint8_t xfl) {
-  std::vector<EncoderSpec> specs;
-  const auto add = [&specs](EncoderSpec spec) {
-    if (std::ranges::find(specs, spec) == specs.end()) specs.push_back(std::move(spec));
-  };
-  if (xfl == 2) add(zlib_spec(9, 8, Z_DEFAULT_STRATEGY));
-  if (xfl == 4) add(zlib_spec(1, 8, Z_DEFAULT_STRATEGY));
-  for (const int level : kGoLevels) add(go_spec(level));
-  for (const int level : kKlauspostLevels) {
-    add(pgzip_spec(level, PgzipDeflate::kDefaultBlockBytes));
-    add(klauspost_spec(level));
-  }
-  for (const int mem_level : {8, 9}) {
-    for (const int level : kZlibLevels) add(zlib_spec(level, mem_level, Z_DEFAULT_STRATEGY));
-  }
-  return specs;
+CandidateTiers encoder_candidates(std::uint8_t xfl) {
+  return {usual_candidates(xfl), unusual_candidates()};
+}
+
+bool zlib_is_known() {
+  static const bool known = zlib_sample_digest().text() == kKnownZlibSample;
+  return known;
+}
+
+void require_known_encoder(std::uint32_t family) {
+  const bool needs_zlib = family == kZlibFamily || family == kPigzFamily;
+  if (!needs_zlib || zlib_is_known()) return;
+  throw Error(ErrorCode::unsupported,
+              fmt::format("blobs of the bundle are rebuilt with zlib, and the zlib of this machine "
+                          "({}) compresses otherwise than zlib 1.2.11 to 1.3 do",
+                          zlib_build()),
+              "Run a bundle-import that is linked with stock zlib (the static build), or import on "
+              "another machine and copy the store.");
 }
 
 }  // namespace bundle::codec

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "codec/deflate/klauspost_deflate.h"
 #include "io/stream.h"
 
 namespace bundle::codec {
@@ -20,13 +22,20 @@ struct EncoderSpec {
 
 inline constexpr std::uint32_t kZlibFamily = 1;
 inline constexpr std::uint32_t kGoFamily = 2;         // Go compress/flate up to 1.26
-inline constexpr std::uint32_t kKlauspostFamily = 3;  // klauspost/compress 1.15 to 1.18
+inline constexpr std::uint32_t kKlauspostFamily = 3;  // klauspost/compress, and Go from 1.27 on
 inline constexpr std::uint32_t kPgzipFamily = 4;      // klauspost/pgzip over that
+inline constexpr std::uint32_t kPigzFamily = 5;       // pigz over zlib
+inline constexpr std::uint32_t kTokenFamily = 6;      // predicted tokens: codec/token_coder.h
 
 EncoderSpec zlib_spec(int level, int mem_level, int strategy);
 EncoderSpec go_spec(int level);
-EncoderSpec klauspost_spec(int level);
-EncoderSpec pgzip_spec(int level, std::uint32_t block_bytes);
+EncoderSpec klauspost_spec(int level, KlauspostVersion version = KlauspostVersion::v1_18);
+EncoderSpec pgzip_spec(int level, std::uint32_t block_bytes,
+                       KlauspostVersion version = KlauspostVersion::v1_18);
+// `independent`: without the block before as dictionary (option -i).
+EncoderSpec pigz_spec(int level, std::uint32_t block_bytes, bool independent);
+// True for the levels (1, 5, 6) and the version of families 3 and 4 that readers have had longer.
+bool is_first_klauspost(const EncoderSpec& spec);
 std::string describe(const EncoderSpec& spec);  // "zlib level 6, memLevel 8"
 
 // Makes a raw deflate stream (RFC 1951). Any split of the input gives the same output.
@@ -38,11 +47,22 @@ class DeflateEncoder : public Sink {
 
 // Writes to `out`, which must outlive the encoder. Throws Error{unsupported} for a family that this
 // program lacks, Error{recipe_invalid} for parameters out of range.
-// Memory: zlib 260 KiB, the others under 1 MiB.
+// Memory: zlib 260 KiB, pigz that and one block, the others under 1 MiB.
 std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out);
 
+// Groups of candidates, the likelier group first.
+using CandidateTiers = std::vector<std::vector<EncoderSpec>>;
+
 // Encoders in the order in which a builder should try them on a stream whose gzip header has the
-// extra-flags byte `xfl` (RFC 1952: 2 slowest, 4 fastest).
-std::vector<EncoderSpec> encoder_candidates(std::uint8_t xfl);
+// extra-flags byte `xfl` (RFC 1952: 2 slowest, 4 fastest): the usual ones, then unusual settings.
+// Without those over zlib when zlib_is_known() is false.
+CandidateTiers encoder_candidates(std::uint8_t xfl);
+
+// Families 1 and 5 run the zlib of this machine, and builds of zlib differ in their output
+// (zlib-ng, vendors' patches). The known answer is what zlib 1.2.11 to 1.3 make of a fixed sample
+// at all levels and strategies. Computed once, about 50 ms. Thread-safe.
+bool zlib_is_known();
+// Throws Error{unsupported} when zlib_is_known() is false and `family` needs zlib.
+void require_known_encoder(std::uint32_t family);
 
 }  // namespace bundle::codec

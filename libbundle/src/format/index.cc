@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <array>
 
+#include "codec/deflate_encoder.h"
 #include "format/byte_reader.h"
 
 namespace bundle::format {
 namespace {
 
-constexpr auto kKnown = std::to_array({Feature::deflate_zlib, Feature::deflate_go, Feature::deflate_klauspost});
+constexpr auto kKnown = std::to_array({Feature::deflate_zlib, Feature::deflate_go,
+                                       Feature::deflate_klauspost, Feature::deflate_klauspost_more,
+                                       Feature::deflate_pigz, Feature::deflate_tokens});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {
@@ -23,6 +26,11 @@ void check_features(const std::vector<std::uint32_t>& features) {
                 fmt::format("the bundle needs format features that this program lacks: {}", missing),
                 "Use the newer bundle-import that came with the release. Nothing was written.");
   }
+  const auto needs = [&](Feature feature) {
+    return std::ranges::find(features, static_cast<std::uint32_t>(feature)) != features.end();
+  };
+  if (needs(Feature::deflate_zlib)) codec::require_known_encoder(codec::kZlibFamily);
+  if (needs(Feature::deflate_pigz)) codec::require_known_encoder(codec::kPigzFamily);
 }
 
 Group decode_group(ByteReader& in, bool prefix_allowed) {

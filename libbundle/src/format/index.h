@@ -27,6 +27,9 @@ enum class Feature : std::uint32_t {
   group_prefix = 3,
   deflate_go = 4,
   deflate_klauspost = 5,
+  deflate_klauspost_more = 6,  // further levels and versions
+  deflate_pigz = 7,
+  deflate_tokens = 8,
 };
 
 // Features that this reader has.

@@ -65,7 +65,12 @@ format::Feature feature_of(const codec::EncoderSpec& spec) {
       return format::Feature::deflate_go;
     case codec::kKlauspostFamily:
     case codec::kPgzipFamily:
-      return format::Feature::deflate_klauspost;
+      return codec::is_first_klauspost(spec) ? format::Feature::deflate_klauspost
+                                             : format::Feature::deflate_klauspost_more;
+    case codec::kPigzFamily:
+      return format::Feature::deflate_pigz;
+    case codec::kTokenFamily:
+      return format::Feature::deflate_tokens;
     default:
       return format::Feature::deflate_zlib;
   }
@@ -84,6 +89,9 @@ class GzipPacker final : public codec::GzipVisitor {
     recipe_.literal(header);
     const codec::EncoderSpec& spec = *analysis_.members[member_];
     recipe_.begin_deflate(spec.family, spec.params);
+    if (const auto found = analysis_.corrections.find(member_); found != analysis_.corrections.end()) {
+      recipe_.add_run(packer_.store_corrections(found->second));
+    }
     content_.emplace(packer_, recipe_);
   }
   void on_deflate(ByteView compressed) override {
@@ -229,6 +237,8 @@ Run BlobPacker::store_header(ByteView bytes) {
   stats_.plain_bytes += bytes.size();
   return store_unique(Stream::headers, bytes);
 }
+
+Run BlobPacker::store_corrections(ByteView bytes) { return store_unique(Stream::headers, bytes); }
 
 Run BlobPacker::store_opaque(ByteView bytes) {
   stats_.plain_bytes += bytes.size();

@@ -59,6 +59,7 @@ class BlobPacker {
   // Used by the splitters.
   format::Run store_object(ByteView bytes);
   format::Run store_header(ByteView bytes);
+  format::Run store_corrections(ByteView bytes);
   format::Run store_opaque(ByteView bytes);
 
  private:

@@ -1,8 +1,11 @@
 #include "pack/gzip_analysis.h"
 
+#include <algorithm>
+
 #include "codec/encoder_match.h"
 #include "codec/gzip_parser.h"
 #include "codec/gzip_reader.h"
+#include "codec/token_coder.h"
 
 namespace bundle::pack {
 namespace {
@@ -14,7 +17,7 @@ class Analyser final : public codec::GzipVisitor {
   explicit Analyser(Sink* watcher) : watcher_(watcher) {}
 
   void on_header(ByteView header) override {
-    match_.emplace(codec::encoder_candidates(codec::gzip_extra_flags(header)));
+    match_.emplace(candidates(codec::gzip_extra_flags(header)));
     deflate_bytes_ = 0;
   }
   void on_deflate(ByteView compressed) override {
@@ -28,6 +31,8 @@ class Analyser final : public codec::GzipVisitor {
   void on_trailer(ByteView) override {
     auto spec = match_->hopeless() ? std::nullopt : match_->finish();
     if (spec) result_.replayed_bytes += deflate_bytes_;
+    if (!spec) ++failures_;
+    if (spec && std::ranges::find(found_, *spec) == found_.end()) found_.push_back(*spec);
     result_.members.push_back(std::move(spec));
     match_.reset();
   }
@@ -39,11 +44,108 @@ class Analyser final : public codec::GzipVisitor {
   }
 
  private:
+  // Files with many members (eStargz has one per file) had them all from one encoder: what made an
+  // earlier member is tried first. Members of unknown encoders are not searched for without end.
+  codec::CandidateTiers candidates(std::uint8_t xfl) const {
+    constexpr std::size_t kMaxFailures = 8;
+    codec::CandidateTiers tiers = {found_};
+    if (failures_ >= kMaxFailures) return tiers;
+    for (auto& tier : codec::encoder_candidates(xfl)) {
+      tiers.push_back(std::move(tier));
+      if (failures_ > 0) break;
+    }
+    return tiers;
+  }
+
   Sink* watcher_;
   GzipAnalysis result_;
+  std::vector<codec::EncoderSpec> found_;
+  std::size_t failures_ = 0;
   std::optional<codec::EncoderMatch> match_;
   std::uint64_t deflate_bytes_ = 0;
 };
+
+// Tries the generic coder on members without an encoder.
+class TokenAnalyser final : public codec::GzipVisitor {
+ public:
+  explicit TokenAnalyser(GzipAnalysis& result) : result_(result) {}
+
+  void on_header(ByteView) override {
+    wanted_ = !result_.members[member_].has_value() && held_total_ < kMaxBlobCorrections;
+    deflate_bytes_ = 0;
+    start_.clear();
+    coder_.reset();
+  }
+  void on_deflate(ByteView compressed) override {
+    if (!wanted_) return;
+    deflate_bytes_ += compressed.size();
+    if (coder_) {
+      wanted_ = coder_->feed(compressed);
+      return;
+    }
+    start_.insert(start_.end(), compressed.begin(), compressed.end());
+    if (start_.size() >= kModelProbe) begin();
+  }
+  void on_plain(ByteView) override {}
+  void on_trailer(ByteView) override {
+    if (wanted_ && !coder_) begin();
+    if (wanted_ && coder_->finish() && is_worth_it()) take();
+    coder_.reset();
+    ++member_;
+  }
+  void on_rest(ByteView) override {}
+
+ private:
+  static constexpr std::size_t kModelProbe = 256 << 10;
+  // Plain bytes pack to about 0.75 of the gzip at release level. With more corrections than this
+  // share the stream is as small as it is, and costs no time.
+  static constexpr std::uint64_t kWorthShare = 5;
+
+  void begin() {
+    model_ = codec::choose_token_model(start_);
+    if (model_) coder_ = std::make_unique<codec::TokenCoder>(*model_);
+    wanted_ = coder_ != nullptr && coder_->feed(start_);
+    start_ = {};
+  }
+  bool is_worth_it() const {
+    const std::size_t size = coder_->correction_bytes();
+    return size <= deflate_bytes_ / kWorthShare + 64 && size <= kMaxBlobCorrections - held_total_;
+  }
+  void take() {
+    Bytes corrections = coder_->take_corrections();
+    held_total_ += corrections.size();
+    Bytes framed(4);
+    store_le(framed.data(), static_cast<std::uint32_t>(corrections.size()));
+    framed.insert(framed.end(), corrections.begin(), corrections.end());
+    result_.members[member_] = codec::token_spec(*model_);
+    result_.corrections[member_] = std::move(framed);
+    result_.replayed_bytes += deflate_bytes_;
+  }
+
+  GzipAnalysis& result_;
+  std::size_t member_ = 0;
+  bool wanted_ = false;
+  std::uint64_t deflate_bytes_ = 0;
+  std::size_t held_total_ = 0;
+  Bytes start_;
+  std::optional<codec::TokenModel> model_;
+  std::unique_ptr<codec::TokenCoder> coder_;
+};
+
+void code_unknown_members(const release::BlobInput& blob, GzipAnalysis& result,
+                          const Cancel& cancel) {
+  const auto unknown = [](const auto& member) { return !member.has_value(); };
+  if (std::ranges::none_of(result.members, unknown)) return;
+  TokenAnalyser analyser(result);
+  codec::GzipParser parser(analyser);
+  Bytes buffer(kReadBuffer);
+  const auto source = blob.open();
+  while (const std::size_t count = source->read(buffer)) {
+    cancel.check();
+    parser.write(ByteView(buffer).first(count));
+    if (!parser.ok()) break;
+  }
+}
 
 }  // namespace
 
@@ -61,7 +163,10 @@ GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, 
   }
   GzipAnalysis result;
   result.is_gzip = true;  // by its magic: it will not compress either way
-  return parser.ok() && parser.finish() ? analyser.take() : result;
+  if (!parser.ok() || !parser.finish()) return result;
+  result = analyser.take();
+  code_unknown_members(blob, result, cancel);
+  return result;
 }
 
 }  // namespace bundle::pack

@@ -1,6 +1,7 @@
 // First reading of a blob: is it gzip, and which encoder made each member?
 #pragma once
 
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -16,14 +17,20 @@ struct GzipAnalysis {
   // Per member the encoder that was proven to give its deflate bytes back; nothing: keep it as it
   // is. Empty when the blob is no whole gzip file.
   std::vector<std::optional<codec::EncoderSpec>> members;
+  // Of members whose encoder is codec::kTokenFamily, by number: what precedes the plain bytes.
+  std::map<std::size_t, Bytes> corrections;
   std::uint64_t replayed_bytes = 0;  // deflate bytes of members with an encoder
 
   bool any_replayed() const { return replayed_bytes > 0; }
 };
 
-// Reads the start of a blob that is not gzip, all of one that is; what it inflates to goes to
-// `plain`, too, unless that is null. Memory: an encoder match (codec/encoder_match.h) and one read
-// buffer.
+inline constexpr std::size_t kMaxBlobCorrections = std::size_t{64} << 20;
+
+// Reads the start of a blob that is not gzip, all of one that is; again when members are left whose
+// encoder is unknown: for those the generic coder is tried (codec/token_coder.h). What the blob
+// inflates to goes to `plain`, too, at the first reading, unless that is null.
+// Memory: an encoder match (codec/encoder_match.h) and one read buffer; then a token coder, and
+// kMaxBlobCorrections of corrections.
 GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel,
                           Sink* plain = nullptr);
 

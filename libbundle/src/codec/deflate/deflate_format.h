@@ -67,6 +67,22 @@ constexpr std::array<uint8_t, 512> make_distance_table() {
 }  // namespace detail
 
 inline constexpr detail::LengthTables kLengthTables = detail::make_length_tables();
+/// The shortest length of each length symbol, less 3.
+inline constexpr auto kFirstLengths = [] {
+  std::array<uint8_t, kLengthSymbols> first{};
+  for (size_t i = 256; i > 0; --i) {
+    first[kLengthTables.symbol[i - 1]] = static_cast<uint8_t>(i - 1);
+  }
+  return first;
+}();
+/// The shortest distance of each distance symbol, less 1.
+inline constexpr auto kFirstDistances = [] {
+  std::array<uint16_t, kDistanceSymbols> first{};
+  for (size_t i = 0; i < kDistanceSymbols; ++i) {
+    first[i] = static_cast<uint16_t>(i < 4 ? i : (2 + i % 2) << (i / 2 - 1));
+  }
+  return first;
+}();
 inline constexpr std::array<uint8_t, 512> kDistanceTable = detail::make_distance_table();
 
 /// Argument 0..255 stands for a match length of 3..258.
@@ -75,8 +91,7 @@ inline uint32_t length_symbol(uint32_t length_minus_3) {
 }
 /// Argument 0..32767 stands for a distance of 1..32768.
 inline uint32_t distance_symbol(uint32_t distance_minus_1) {
-  return kDistanceTable[distance_minus_1 < 256 ? distance_minus_1
-                                               : 256 + (distance_minus_1 >> 7)];
+  return kDistanceTable[distance_minus_1 < 256 ? distance_minus_1 : 256 + (distance_minus_1 >> 7)];
 }
 
 }  // namespace bundle::codec

@@ -8,14 +8,11 @@
 #include <optional>
 #include <utility>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
 #include "codec/deflate/deflate_format.h"
 #include "codec/deflate/dynamic_header.h"
 #include "codec/deflate/huffman_code.h"
 #include "codec/deflate/match_length.h"
+#include "codec/deflate/saturated_subtract.h"
 #include "codec/deflate/token_writer.h"
 
 namespace bundle::codec {
@@ -187,22 +184,6 @@ constexpr std::array<ChainLevel, 8> kChainLevels = {{
     {128, 258, 1024, 0},
     {258, 258, 4096, 0},
 }};
-
-/// Subtracts `amount` from each value, not going below zero.
-void subtract_saturated(std::span<uint16_t> values, uint16_t amount) {
-#if defined(__SSE2__)
-  assert(values.size() % 8 == 0);
-  const __m128i amounts = _mm_set1_epi16(static_cast<int16_t>(amount));
-  for (size_t i = 0; i < values.size(); i += 8) {
-    auto* const at = reinterpret_cast<__m128i*>(values.data() + i);
-    _mm_storeu_si128(at, _mm_subs_epu16(_mm_loadu_si128(at), amounts));
-  }
-#else
-  for (uint16_t& value : values) {
-    value = value > amount ? static_cast<uint16_t>(value - amount) : uint16_t{0};
-  }
-#endif
-}
 
 /// The window holds 64 KiB; once parsing comes near its end, its upper half moves down. Table
 /// entries are window positions plus one (0: none), kept in 16 bits so that the tables stay in

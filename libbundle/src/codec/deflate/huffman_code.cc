@@ -171,6 +171,29 @@ void build_huffman_code(std::span<const uint32_t> weights, unsigned max_length,
   }
 }
 
+bool is_prefix_code(std::span<const uint8_t> lengths) {
+  uint32_t share = 0;
+  for (const uint8_t length : lengths) {
+    if (length != 0) share += 1u << (kMaxCodeLength - length);
+  }
+  return share <= 1u << kMaxCodeLength;
+}
+
+void assign_code_words(std::span<const uint8_t> lengths, std::span<CodeWord> codes) {
+  std::array<uint32_t, kMaxCodeLength + 1> counts{};
+  for (const uint8_t length : lengths) ++counts[length];
+  counts[0] = 0;
+  std::array<uint32_t, kMaxCodeLength + 1> next_word{};
+  for (unsigned length = 1; length <= kMaxCodeLength; ++length) {
+    next_word[length] = (next_word[length - 1] + counts[length - 1]) << 1;
+  }
+  for (size_t symbol = 0; symbol < lengths.size(); ++symbol) {
+    const uint8_t length = lengths[symbol];
+    codes[symbol] = {};
+    if (length != 0) codes[symbol] = {reverse_bits(next_word[length]++, length), length};
+  }
+}
+
 uint64_t coded_bits(std::span<const uint32_t> weights, std::span<const CodeWord> codes) {
   uint64_t total = 0;
   for (size_t i = 0; i < weights.size(); ++i) {

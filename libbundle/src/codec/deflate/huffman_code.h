@@ -20,6 +20,13 @@ struct CodeWord {
 void build_huffman_code(std::span<const uint32_t> weights, unsigned max_length,
                         std::span<CodeWord> codes);
 
+/// Whether no two words of such lengths (at most 15) begin alike. Words may be left over.
+bool is_prefix_code(std::span<const uint8_t> lengths);
+
+/// Gives the words of the canonical code with these lengths (RFC 1951 3.2.2). The lengths are at
+/// most 15 and not over-subscribed.
+void assign_code_words(std::span<const uint8_t> lengths, std::span<CodeWord> codes);
+
 /// Sum of weight x length.
 uint64_t coded_bits(std::span<const uint32_t> weights, std::span<const CodeWord> codes);
 

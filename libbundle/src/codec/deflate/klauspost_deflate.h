@@ -9,21 +9,31 @@
 
 namespace bundle::codec {
 
-/// Makes, bit for bit, the raw deflate stream of the Writer of github.com/klauspost/compress/flate,
-/// versions 1.15 to 1.18 (proven against 1.18.0 as compiled for amd64: the original weighs block
-/// sizes in 32-bit floating point).
+/// Versions of github.com/klauspost/compress that make different streams. The values are those of
+/// docs/bundle-format.md section 5.1.
+enum class KlauspostVersion : uint8_t {
+  v1_18 = 0,  // 1.18.0
+  v1_15 = 1,  // 1.15 to 1.17: as 1.18.0 but for level 4
+  v1_19 = 2,  // 1.18.2 to 1.19, and compress/flate from Go 1.27 on
+  v1_20 = 3,  // 1.20: as 1.19 but for levels 7 to 9 with a dictionary
+};
+
+/// Makes, bit for bit, the raw deflate stream of the Writer of github.com/klauspost/compress/flate
+/// (proven against 1.17.11, 1.18.0, 1.19.2 and 1.20.3 as compiled for amd64: the original weighs
+/// block sizes in 32-bit floating point).
 ///
 /// How the input is split between write() calls makes no difference, here and in the original.
 /// Memory per instance: under 1 MiB.
 class KlauspostDeflate {
  public:
   /// `dictionary` is what NewWriterDict or ResetDict got: at most its last 32 KiB count.
-  KlauspostDeflate(int level, ByteSink sink, std::span<const uint8_t> dictionary = {});
+  KlauspostDeflate(int level, ByteSink sink, KlauspostVersion version = KlauspostVersion::v1_18,
+                   std::span<const uint8_t> dictionary = {});
   ~KlauspostDeflate();
   KlauspostDeflate(KlauspostDeflate&&) noexcept;
   KlauspostDeflate& operator=(KlauspostDeflate&&) noexcept;
 
-  /// The levels that are implemented.
+  /// 1 to 9, and -1 (the same as 5).
   static bool is_valid_level(int level);
 
   void write(std::span<const uint8_t> plain);
@@ -40,14 +50,16 @@ class KlauspostDeflate {
   std::unique_ptr<Encoder> encoder_;
 };
 
-/// Makes the deflate stream of github.com/klauspost/pgzip, version 1.2: blocks that are compressed
-/// on their own, with the end of the block before as dictionary, and end in a sync marker.
+/// Makes the deflate stream of github.com/klauspost/pgzip, versions 1.2 and 1.3: blocks that are
+/// compressed on their own, with the end of the block before as dictionary, and end in a sync
+/// marker.
 class PgzipDeflate {
  public:
   static constexpr size_t kDefaultBlockBytes = size_t{1} << 20;  // SetConcurrency() changes it
   static constexpr size_t kDictionaryBytes = 16 * 1024;
 
-  PgzipDeflate(int level, ByteSink sink, size_t block_bytes = kDefaultBlockBytes);
+  PgzipDeflate(int level, ByteSink sink, size_t block_bytes = kDefaultBlockBytes,
+               KlauspostVersion version = KlauspostVersion::v1_18);
 
   void write(std::span<const uint8_t> plain);
   void flush();

@@ -1,0 +1,8 @@
+module deflate-regen
+
+go 1.26
+
+require (
+	github.com/klauspost/compress v1.17.11
+	github.com/klauspost/pgzip v1.2.6
+)
