@@ -11,5 +11,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (format::encode_blob_list(format::decode_blob_list(text, "input")) != text) __builtin_trap();
   } catch (const Error&) {
   }
+  try {
+    if (format::encode_base_list(format::decode_base_list(text, "input")) != text) __builtin_trap();
+  } catch (const Error&) {
+  }
   return 0;
 }

@@ -18,6 +18,7 @@ const format::Index& sample_index() {
       made.groups.push_back({.stream = stream, .window_log = 20, .plain_size = 1 << 20, .packed_size = 1000});
     }
     made.leaf_hashes.resize(4);
+    made.base_blobs = {{sha256({}), 1 << 20}, {Digest(), 1000}};
     made.derive();
     return made;
   }();
@@ -32,6 +33,11 @@ void walk(ByteView bytes) {
       const format::Run run = reader.next_run();
       if (run.source < format::kStreamCount &&
           run.offset + run.length > sample_index().stream_size(run.source)) {
+        __builtin_trap();
+      }
+      if (format::is_base_source(run.source) && run.base_blob >= sample_index().base_blobs.size()) __builtin_trap();
+      if (run.source == format::kBaseSource &&
+          run.offset + run.length > sample_index().base_blobs[run.base_blob].size) {
         __builtin_trap();
       }
     }

@@ -51,7 +51,9 @@ def bundle_seeds(folder):
     put("volume", "tail", tail)
     put("index", "index", files["index"])
     put("index", "recipe", b"\x00\x03abc\x01\x02" + bytes([0x81, 0x10, 0x00, 0x9C, 0x01]))
+    put("index", "base_runs", b"\x01\x03" + bytes([0x8E, 0x10, 0, 0xC8, 1, 0x1E, 0, 2, 0x2D, 1, 4]))
     put("blob_list", "list", files["blobs.list"])
+    put("blob_list", "base_list", b"".join(reversed(files["blobs.list"].splitlines(keepends=True))))
     put("manifest", "manifest", files["manifest.json"])
     put("json", "manifest", files["manifest.json"])
     for name in ("statement.json", "carrier.json"):
@@ -83,6 +85,8 @@ def archive_seeds():
     put("deflate", "stream-fixed", b"\0" + bytes.fromhex("0300"))
     # One piece of 5 plain bytes: a fixed block of 5 predicted tokens, final.
     put("deflate", "corrections", b"\1" + bytes.fromhex("06000000" "05" "02" "0305" "01" "05") + b"abcde")
+    put("inflate", "level6", bytes([5, 0, 9, 200, 1, 0, 3, 7]) + gzip.compress(text * 60, 6, mtime=0))
+    put("inflate", "members", bytes([0, 9, 4, 2] * 2) + gzip.compress(text, 1, mtime=0) + gzip.compress(text, 9, mtime=0) + b"rest")
     put("gzip", "members", gzip.compress(text, 6, mtime=0) + gzip.compress(b"x", 9, mtime=0) + b"\0" * 9)
     raw = zlib.compressobj(6, zlib.DEFLATED, -15)
     put("gzip", "named", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0" + raw.compress(text) + raw.flush() + b"\0" * 8)

@@ -41,6 +41,9 @@ TEST(FormatDocs, LimitsAreTheCodes) {
       {"kMaxDocumentBytes", kMaxDocumentBytes}, {"kMaxIndexBytes", kMaxIndexBytes},
       {"kMaxBlobListBytes", kMaxBlobListBytes}, {"kMaxGroupPlain", kMaxGroupPlain},
       {"kMaxGroupPacked", kMaxGroupPacked}, {"kMaxWindowLog", kMaxWindowLog},
+      {"kMaxReferenceBytes", kMaxReferenceBytes},
+      {"kMaxReferencedGroupBytes", kMaxReferencedGroupBytes},
+      {"kMaxReferenceListBytes", kMaxReferenceListBytes},
       {"kMaxRecipeBytes", kMaxRecipeBytes}, {"kMaxLiteral", kMaxLiteral},
       {"kMaxEncoderParams", kMaxEncoderParams}, {"kMaxBlobBytes", kMaxBlobBytes}};
   const auto doc = rows(section(read_doc(), "## 6. Limits"), "`(kMax[A-Za-z]*)`");

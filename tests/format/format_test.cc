@@ -132,6 +132,71 @@ TEST(Recipe, RoundTripJoinsNeighbours) {
   EXPECT_EQ(played.runs[4].offset, 30U);
 }
 
+TEST(Recipe, BaseRunsRoundTrip) {
+  Index index = sample_index();
+  index.base_blobs = {{sha256({}), 1000}, {sha256(as_bytes("x")), 500}};
+  RecipeWriter writer;
+  writer.begin_plain();
+  const std::vector<format::Run> runs = {{kBasePlainSource, 0, 5000, 100}, {kBasePlainSource, 0, 5612, 10},
+                                 {kBaseSource, 1, 20, 30},         {kBasePlainSource, 1, 7, 8},
+                                 {kBasePlainSource, 0, 2, 3}};
+  for (const format::Run& run : runs) writer.add_run(run);
+  writer.add_run({kBasePlainSource, 0, 5, 6});  // goes on: joined with the one before
+  writer.end_segment();
+  const Bytes recipe = writer.take();
+  const Played played = play(recipe, index);
+  ASSERT_EQ(played.runs.size(), runs.size());
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    EXPECT_EQ(played.runs[i].source, runs[i].source);
+    EXPECT_EQ(played.runs[i].base_blob, runs[i].base_blob);
+    EXPECT_EQ(played.runs[i].offset, runs[i].offset);
+  }
+  EXPECT_EQ(played.runs.back().length, 9U);
+  index.base_blobs[1].size = 49;  // the third run ends at 50
+  EXPECT_EQ(error_of([&] { play(recipe, index); }), ErrorCode::recipe_invalid);
+  index.base_blobs.resize(1);
+  EXPECT_EQ(error_of([&] { play(recipe, index); }), ErrorCode::recipe_invalid);
+}
+
+TEST(IndexFormat, ReferencesNeedTheirFeature) {
+  Index index;
+  index.features = {static_cast<std::uint32_t>(Feature::base), static_cast<std::uint32_t>(Feature::group_reference)};
+  index.groups.push_back({.stream = kRecipeStream, .window_log = 10, .plain_size = 100, .packed_size = 50});
+  index.groups.push_back({.stream = 1, .window_log = 20, .plain_size = 1000, .packed_size = 50,
+                          .reference_size = 10, .reference_offset = 90});
+  index.leaf_hashes.resize(2);
+  const auto code = [](Index changed) {
+    changed.derive();
+    const Bytes encoded = encode_index(changed);
+    return error_of([&] { EXPECT_EQ(encode_index(decode_index(encoded)), encoded); });
+  };
+  EXPECT_EQ(code(index), std::nullopt);
+  Index bad = index;
+  bad.features.pop_back();
+  EXPECT_EQ(code(bad), ErrorCode::index_invalid);
+  bad = index;
+  bad.groups[1].reference_offset = 91;  // past the end of the recipe stream
+  EXPECT_EQ(code(bad), ErrorCode::index_invalid);
+  bad = index;
+  bad.groups[1].reference_size = 0;
+  EXPECT_EQ(code(bad), ErrorCode::index_invalid);
+  bad = index;
+  bad.groups[0].reference_size = 1;  // recipes must be readable by themselves
+  EXPECT_EQ(code(bad), ErrorCode::index_invalid);
+  bad = index;
+  bad.groups[1].reference_size = kMaxReferenceListBytes + 1;
+  EXPECT_EQ(code(bad), ErrorCode::index_invalid);
+}
+
+TEST(BaseList, KeepsItsOrderAndRefusesTwice) {
+  const std::vector<BlobEntry> blobs = {{sha256(as_bytes("b")), 2}, {sha256(as_bytes("a")), 1}, {sha256({}), 0}};
+  const std::string text = encode_base_list(blobs);
+  EXPECT_EQ(decode_base_list(text, "l"), blobs);
+  const std::string line = text.substr(0, text.find('\n') + 1);
+  EXPECT_EQ(error_of([&] { decode_base_list(text + line, "l"); }), ErrorCode::index_invalid);
+  EXPECT_EQ(error_of([&] { decode_base_list("x\n", "l"); }), ErrorCode::index_invalid);
+}
+
 TEST(Recipe, RefusesWhatIsMalformed) {
   const Index index = sample_index();
   const auto code = [&](const Bytes& recipe) { return error_of([&] { play(recipe, index); }); };
@@ -143,8 +208,9 @@ TEST(Recipe, RefusesWhatIsMalformed) {
       {1, 100},                             // more runs than bytes
       {1, 1, 0x01},                         // empty run
       {1, 1, 0x10, 0},                      // from the recipe stream
-      {1, 1, 0x1E, 0},                      // unknown source
+      {1, 1, 0x1F, 0},                      // unknown source
       {1, 1, 0x1D, 0, 0},                   // base, without bases
+      {1, 1, 0x1E, 0, 0},
       {1, 1, 0x15, 0},                      // stream without groups
       {1, 1, 0x11, 0xFF, 0xFF, 0xFF, 0x7F}, // past the end of the stream
       {1, 1, 0x11, 1},                      // before its start

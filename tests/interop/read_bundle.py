@@ -51,8 +51,11 @@ LEAF_SIZE = 1 << 20
 MAX_STREAMS = 12
 HEADER_SIZE = 512
 DATA_ALIGN = 4096
+MAX_REFERENCE_BYTES = 67108864
+MAX_REFERENCED_GROUP_BYTES = 100663296
+MAX_REFERENCE_LIST_BYTES = 4194304
 HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
-KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-prefix", 4: "deflate-go", 5: "deflate-klauspost",
+KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-reference", 4: "deflate-go", 5: "deflate-klauspost",
                   6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens"}
 # Encoder family: (feature, sizes of its parameters). Only zlib's can be replayed in Python.
 ENCODER_FAMILIES = {1: (1, (3,)), 2: (4, (1,)), 3: (5, (1, 2)), 4: (5, (5, 6)), 5: (7, (6,)), 6: (8, (15,))}
@@ -168,7 +171,7 @@ class Volume:
 
 # ---- index (section 4) ------------------------------------------------------------------------
 
-Group = collections.namedtuple("Group", "stream window_log plain packed prefix leaf leaves plain_offset")
+Group = collections.namedtuple("Group", "stream window_log plain packed reference leaf leaves plain_offset")
 Blob = collections.namedtuple("Blob", "digest recipe_offset recipe_size size")
 
 
@@ -201,16 +204,17 @@ class Index:
         leaf = packed_total = 0
         for number in range(count):
             entry = struct.unpack_from("<BBHIIIQ", data, position + 24 * number)
-            stream, window_log, zero, plain, packed, prefix, zero_end = entry
+            stream, window_log, zero, plain, packed, *reference = entry  # size and offset of its list
             where = f"index: group {number}"
             need(stream < MAX_STREAMS and window_log <= MAX_WINDOW_LOG, f"{where}: stream or window")
-            need(zero == 0 and zero_end == 0, f"{where}: reserved bytes not zero")
+            need(zero == 0, f"{where}: reserved bytes not zero")
             need(1 <= plain <= MAX_GROUP_PLAIN and 1 <= packed <= MAX_GROUP_PACKED, f"{where}: sizes")
-            need(prefix <= number, f"{where}: prefix is not an earlier group")
-            need(prefix == 0 or 3 in self.features, f"{where}: prefix without feature 3")
+            need(reference[0] or not reference[1], f"{where}: reference of no size")
+            need(not reference[0] or (3 in self.features and stream), f"{where}: reference without feature 3")
+            need(reference[0] <= MAX_REFERENCE_LIST_BYTES, f"{where}: reference list too long")
             leaves = -(-packed // LEAF_SIZE)
             self.streams[stream].append(number)
-            self.groups.append(Group(stream, window_log, plain, packed, prefix, leaf, leaves, self.stream_size[stream]))
+            self.groups.append(Group(stream, window_log, plain, packed, reference, leaf, leaves, self.stream_size[stream]))
             self.stream_size[stream] += plain
             leaf += leaves
             packed_total += packed
@@ -243,8 +247,9 @@ Segment = collections.namedtuple("Segment", "kind data family params runs")
 
 
 class RecipeReader:
-    def __init__(self, data, features):
-        self.data, self.position, self.features = data, 0, features
+    def __init__(self, data, features, base_count):
+        self.data, self.position, self.features, self.base_count = data, 0, features, base_count
+        self.base_ends = {13: (0, 0), 14: (0, 0)}  # blob and end of the previous run of each source
         self.ends = [0] * MAX_STREAMS  # where the previous run of each stream ended
 
     def varint(self):
@@ -280,9 +285,14 @@ class RecipeReader:
             return Run(source, length, offset, None)
         if source == 12:
             return Run(source, length, 0, None)
-        need(source == 13 and 2 in self.features, f"recipe: run source {source}")
+        need(source in (13, 14) and 2 in self.features, f"recipe: run source {source}")
         blob = self.varint()
-        return Run(source, length, self.varint(), blob)
+        need(blob < self.base_count, f"recipe: base blob {blob} is not listed")
+        last, end = self.base_ends[source]
+        offset = (end if last == blob else 0) + self.zigzag()
+        need(offset >= 0, "recipe: run before its base blob")
+        self.base_ends[source] = (blob, offset + length)
+        return Run(source, length, offset, blob)
 
     def runs(self):
         count = self.varint()
@@ -354,18 +364,21 @@ def canonical_json(value, name):
     return str(value).encode()
 
 
-def parse_blob_list(data):
-    need(len(data) <= MAX_BLOB_LIST_BYTES, "blobs.list: too large")
-    sizes, previous = {}, b""
+def parse_lines(data, name):
+    need(len(data) <= MAX_BLOB_LIST_BYTES, f"{name}: too large")
     for line in data.splitlines(keepends=True):
         match = re.fullmatch(rb"(sha256:[0-9a-f]{64}) (0|[1-9][0-9]*)\n", line)
-        need(match, f"blobs.list: bad line {line[:100]!r}")
-        need(line > previous, "blobs.list: not sorted")
-        previous = line
+        need(match, f"{name}: bad line {line[:100]!r}")
         digest, size = match[1].decode(), int(match[2])
-        need(size <= MAX_BLOB_BYTES and digest not in sizes, f"blobs.list: {digest}")
-        sizes[digest] = size
-    return sizes
+        need(size <= MAX_BLOB_BYTES, f"{name}: {digest}")
+        yield digest, size
+
+
+def parse_blob_list(data):
+    lines = list(parse_lines(data, "blobs.list"))
+    digests = [digest for digest, _ in lines]
+    need(digests == sorted(set(digests)), "blobs.list: not sorted")
+    return dict(lines)
 
 
 class Bundle:
@@ -380,7 +393,7 @@ class Bundle:
             key = (volume.number, volume.count)
             need(seen.setdefault(key, volume.ranges) == volume.ranges, f"{volume.path}: another volume {key}")
         self.files = parse_file_list(first.head, f"{first.path} (head)")
-        need(sorted(self.files) == HEAD_NAMES, f"{first.path}: head has {sorted(self.files)}")
+        need(sorted({*self.files} - {"bases.list"}) == HEAD_NAMES, f"{first.path}: head has {sorted(self.files)}")
         self.signatures = {}
         for volume in self.volumes:
             self.signatures.update({n: d for n, d in volume.tail.items() if n.endswith(".minisig")})
@@ -388,6 +401,8 @@ class Bundle:
         self.group_cache = collections.OrderedDict()
         self.group_cache_bytes = 0
         self.leaf_place = None
+        self.base_store = None
+        self.base_cache = {}
 
     def check_loose_files(self, sources):
         for folder in {path if path.is_dir() else path.parent for path in map(pathlib.Path, sources)}:
@@ -414,6 +429,11 @@ class Bundle:
         need({key: statement["blobs"][key] for key in expected} == expected, "blobs.list: digest or size")
         need(carrier["index"] == described(files["index"], MAX_INDEX_BYTES), "index: digest or size")
         self.sizes = parse_blob_list(files["blobs.list"])
+        self.base_blobs = []
+        if "base_list" in carrier:
+            need(carrier["base_list"] == described(files["bases.list"], MAX_BLOB_LIST_BYTES), "bases.list: digest or size")
+            self.base_blobs = list(parse_lines(files["bases.list"], "bases.list"))
+            need(len({digest for digest, _ in self.base_blobs}) == len(self.base_blobs), "bases.list: a blob twice")
         need(statement["blobs"]["count"] == len(self.sizes), "statement.json: number of blobs")
         need(statement["blobs"]["bytes"] == sum(self.sizes.values()), "statement.json: bytes of blobs")
         self.index = Index(files["index"], self.sizes)
@@ -462,12 +482,36 @@ class Bundle:
             if not self.leaf_place[leaf]:
                 raise CannotCheck(f"leaf {leaf} is in a volume that is missing")
             packed += self.read_leaf(leaf, *self.leaf_place[leaf][0])
-        plain = decode_frame(bytes(packed), group, number, self.group(group.prefix - 1) if group.prefix else None)
+        plain = decode_frame(bytes(packed), group, number, self.reference(group) if group.reference[0] else None)
         self.group_cache[number] = plain
         self.group_cache_bytes += len(plain)
         while self.group_cache_bytes > GROUP_CACHE_BYTES and len(self.group_cache) > 1:
             self.group_cache_bytes -= len(self.group_cache.popitem(last=False)[1])
         return plain
+
+    def reference(self, group):
+        """The raw-content prefix of a group's frame (section 4.5)."""
+        size, offset = group.reference
+        need(offset + size <= self.index.stream_size[0], "reference list outside of stream 0")
+        segments = self.recipe_segments(offset, size)
+        need(all(segment.kind == "plain" for segment in segments), "reference: not made of plain segments")
+        runs = [run for segment in segments for run in segment.runs]
+        need(all(run.source in (13, 14) for run in runs), "reference: not made of base blobs")
+        total = sum(run.length for run in runs)
+        need(total <= MAX_REFERENCE_BYTES and total + group.plain <= MAX_REFERENCED_GROUP_BYTES, "reference: too large")
+        return b"".join(piece for run in runs for piece in self.run_bytes(run))
+
+    def base_bytes(self, number, plain):
+        """A blob of the base, whole: this reader is for small bundles."""
+        if self.base_store is None:
+            raise CannotCheck("this is a delta: give the store of a site that holds its base with --base")
+        if (number, plain) not in self.base_cache:
+            digest, size = self.base_blobs[number]
+            path = self.base_store / "blobs" / "sha256" / digest.removeprefix("sha256:")
+            data = path.read_bytes()
+            need(len(data) == size and digest_text(data) == digest, f"{path}: damaged")
+            self.base_cache[number, plain] = inflate_members(data) if plain else data
+        return self.base_cache[number, plain]
 
     def stream_bytes(self, stream, offset, length):
         """Pieces of a stream."""
@@ -487,8 +531,10 @@ class Bundle:
         if run.source == 12:
             for start in range(0, run.length, COPY_STEP):
                 yield bytes(min(COPY_STEP, run.length - start))
-        elif run.source == 13:
-            raise CannotCheck("runs from base blobs need the base, which this reader has not")
+        elif run.source in (13, 14):
+            data = self.base_bytes(run.base_blob, run.source == 14)
+            need(run.offset + run.length <= len(data), "recipe: run past the end of a base blob")
+            yield data[run.offset : run.offset + run.length]
         else:
             yield from self.stream_bytes(run.source, run.offset, run.length)
 
@@ -503,8 +549,11 @@ class Bundle:
         return True
 
     def recipe(self, blob):
-        data = b"".join(self.stream_bytes(0, blob.recipe_offset, blob.recipe_size))
-        return RecipeReader(data, self.index.features).segments()
+        return self.recipe_segments(blob.recipe_offset, blob.recipe_size)
+
+    def recipe_segments(self, offset, size):
+        data = b"".join(self.stream_bytes(0, offset, size))
+        return RecipeReader(data, self.index.features, len(self.base_blobs)).segments()
 
     def blob_bytes(self, blob):
         """The pieces of a blob; the caller compares the digest."""
@@ -550,6 +599,17 @@ def decode_frame(packed, group, number, prefix):
     need(len(plain) == group.plain, f"group {number}: {len(plain)} plain bytes instead of {group.plain}")
     need(frame.eof and not frame.unused_data, f"group {number}: more or less than one zstd frame")
     return plain
+
+
+def inflate_members(data):
+    """What gunzip gives, up to what is no gzip member."""
+    plain = bytearray()
+    while data[:3] == b"\x1f\x8b\x08":
+        member = zlib.decompressobj(31)
+        plain += member.decompress(data)
+        need(member.eof, "a gzip member of a base blob ends early")
+        data = member.unused_data
+    return bytes(plain)
 
 
 def find_volumes(sources):
@@ -651,6 +711,7 @@ def print_summary(summary):
 
 def run(arguments):
     bundle = Bundle(arguments.source)
+    bundle.base_store = arguments.base
     if arguments.verify_key:
         verify_signatures(bundle, arguments.verify_key)
     bundle.read_documents()
@@ -680,6 +741,7 @@ def main():
     parser = argparse.ArgumentParser(description="Reads a bundle by docs/bundle-format.md.")
     parser.add_argument("source", nargs="+", help="bundle directory or volume file")
     parser.add_argument("--check", action="store_true", help="check every leaf and rebuild every blob")
+    parser.add_argument("--base", metavar="STORE", type=pathlib.Path, help="of a delta: a site store with the base")
     parser.add_argument("--verify-key", metavar="PUB", help="minisign public key that must have signed")
     parser.add_argument("--json", action="store_true")
     try:

@@ -102,6 +102,17 @@ class ReaderFromText(Bundles):
         self.assertGreater(result["missing_leaves"], 0)
         self.assertGreater(len(result["not_checked"]), 0)
 
+    def test_delta_is_rebuilt_from_the_store_of_its_base(self):
+        release = small_release.make_release(self.folder / "release-1.1.0", "1.1.0", image_bytes=6_030_000, disk_bytes=6 << 20)
+        delta = tools.make_bundle(release, self.folder / "delta", self.key, "--fast", "--base", self.bundle)
+        summary = self.listed(delta, "--check", "--verify-key", self.pub, "--base", self.store)
+        self.assertEqual(summary["checked"], len(summary["blobs"]))
+        self.assertTrue((delta / "manifest.json").exists())
+        carrier = json.loads((delta / "carrier.json").read_text())
+        self.assertEqual([base["name"] for base in carrier["bases"]], ["1.0.0"])
+        self.assertIn("base_list", carrier)
+        self.assertGreater(len(json.loads(self.read("--json", "--check", delta, check=3).stdout)["not_checked"]), 0)
+
     def test_another_key_is_refused(self):
         other = self.folder / "other"
         other.mkdir()

@@ -23,7 +23,6 @@ namespace {
 using std::filesystem::path;
 
 constexpr std::uint64_t kMaxLayer = 256 << 20;
-constexpr UnixTime kLayerTime = 1'700'000'000;
 constexpr std::uint64_t kWantedMemory = std::uint64_t{1} << 30;
 
 void write_file(const path& file, std::string_view content) {
@@ -66,12 +65,16 @@ std::string python_module(std::uint64_t seed) {
 
 class LayerTar {
  public:
+  explicit LayerTar(const SampleOptions& options) : time_(options.layer_time) {}
+
   void add(const std::string& name, std::string_view content) {
     MemorySource body(as_bytes(content));
-    tar_.add_file(name, 0644, kLayerTime, content.size(), body);
+    tar_.add_file(name, 0644, time_, content.size(), body);
   }
+  // Enough that every encoder ends a block early in the layer, so that `make` can tell them apart.
+  void add_noise(std::uint64_t seed) { add("noise.bin", random_bytes(seed, 40 << 10)); }
   void add_modules(const std::string& folder, std::uint64_t seed, std::size_t count) {
-    tar_.add_directory(folder, 0755, kLayerTime);
+    tar_.add_directory(folder, 0755, time_);
     for (std::size_t i = 0; i < count; ++i) {
       add(fmt::format("{}/module_{}.py", folder, i), python_module(seed + i));
     }
@@ -82,6 +85,7 @@ class LayerTar {
   }
 
  private:
+  UnixTime time_;
   MemorySink bytes_{kMaxLayer};
   codec::TarWriter tar_{bytes_};
 };
@@ -169,7 +173,8 @@ class Layout {
 };
 
 Bytes base_layer(const SampleOptions& options) {
-  LayerTar tar;
+  LayerTar tar(options);
+  tar.add_noise(21);
   tar.add_modules("usr/lib/python3", 1000, options.modules);
   tar.add("usr/lib/zeros.bin", std::string(300 << 10, '\0'));
   tar.add("usr/lib/opaque.bin", random_bytes(7, 200 << 10));
@@ -178,7 +183,8 @@ Bytes base_layer(const SampleOptions& options) {
 
 // Modules of the base again (duplicates), own ones, and what differs from version to version.
 Bytes app_layer(const SampleOptions& options, std::uint64_t seed) {
-  LayerTar tar;
+  LayerTar tar(options);
+  tar.add_noise(22);
   tar.add_modules("app/vendored", 1000, options.modules / 2);
   tar.add_modules("app/own", seed, options.modules / 2);
   tar.add("app/version.py", fmt::format("VERSION = \"{}\"\n", options.version));
@@ -218,7 +224,8 @@ void write_sample_inputs(const path& folder, const SampleOptions& options) {
   Layout images(folder / "images");
   const Bytes base = base_layer(options);
   images.image("app/web", {base, app_layer(options, 50'000)}, options.odd_gzip);
-  LayerTar db;
+  LayerTar db(options);
+  db.add_noise(23);
   db.add_modules("db", 70'000, options.modules);
   images.image("library/db", {base, db.finish()}, options.odd_gzip);
   write_chart(folder / "helm", options);

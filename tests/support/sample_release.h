@@ -21,6 +21,7 @@ struct SampleOptions {
   std::size_t modules = 120;  // Python-like files a layer
   // The base layer as an unknown program packs it: flushed in places, in two gzip members.
   bool odd_gzip = false;
+  std::int64_t layer_time = 1'700'000'000;  // of every file in a layer
 };
 
 // Writes release.yaml and everything that it names. Options equal, bytes equal; what two versions

@@ -80,6 +80,10 @@ void import(const Invocation& call) {
   fmt::print("next: bundle-import activate {} --store {}\n", report.plan.version, options.store.string());
 }
 
+void have(const Invocation& call) {
+  bundle::tools::print_inventory(call, bundle::site_inventory(call.required("store")));
+}
+
 void print_releases(const std::vector<bundle::SiteRelease>& releases) {
   if (releases.empty()) fmt::print("no release has been imported\n");
   for (const auto& release : releases) {
@@ -249,6 +253,8 @@ std::vector<Command> commands() {
        add_import_options, import},
       {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store, status},
       {"list", "--store DIR", "the releases in the store", "", add_store, list},
+      {"have", "--store DIR", "the inventory of this site, from which the vendor makes a delta",
+       "  bundle-import have --store /var/lib/bundle > /media/stick/site-7.have\n", add_store, have},
       {"verify", "--store DIR", "read every blob and compare digests and signatures", "", add_store, verify},
       {"activate", "VERSION --store DIR", "make an imported release the live one",
        "  bundle-import activate 1.4.0 --store /var/lib/bundle\n"

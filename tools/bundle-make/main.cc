@@ -60,6 +60,7 @@ void make(const Invocation& call) {
   options.roots = paths(call, "root");
   options.builder = call.text("builder");
   options.trust_folder = call.text("trust-dir");
+  options.bases = paths(call, "base");
   const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
@@ -69,6 +70,10 @@ void make(const Invocation& call) {
              report.release_number, report.blobs, format_size(report.blob_bytes));
   fmt::print("  gzip stored inflated: {} of {}; unique content: {}\n", format_size(report.replayed_bytes),
              format_size(report.gzip_bytes), format_size(report.unique_bytes));
+  if (!report.bases.empty()) {
+    fmt::print("  delta for a site that has {}: {} blobs left out, {} copied there\n",
+               fmt::join(report.bases, " or "), report.omitted_blobs, format_size(report.base_bytes));
+  }
   for (const auto& volume : report.volumes) fmt::print("  {}\n", volume.string());
   fmt::print("  bundle size: {} ({:.1f} % of the blobs), {:.0f} s\n", format_size(report.bundle_bytes),
              100.0 * static_cast<double>(report.bundle_bytes) / static_cast<double>(std::max<std::uint64_t>(report.blob_bytes, 1)),
@@ -140,7 +145,12 @@ void inspect(const Invocation& call) {
   for (const auto& artifact : report.artifacts) {
     fmt::print("  {:<6} {}\n         {}\n", artifact.kind, artifact.name, artifact.digest);
   }
+  if (!report.bases.empty()) fmt::print("delta: needs {} at the site\n", fmt::join(report.bases, " or "));
   for (const auto& name : report.signatures) fmt::print("signature (not checked): {}\n", name);
+}
+
+void have(const Invocation& call) {
+  bundle::tools::print_inventory(call, bundle::bundle_inventory(sources(call)));
 }
 
 void verify(const Invocation& call) {
@@ -182,12 +192,16 @@ std::vector<Command> commands() {
          add("no-password", "leave the key file unencrypted");
        },
        keygen},
-      {"make", "RELEASE.yaml --out DIR [--key K]", "build a bundle from a release specification",
+      {"make", "RELEASE.yaml --out DIR [--key K] [--base BUNDLE|INVENTORY ...]",
+       "build a bundle from a release specification",
        "  bundle-make make release.yaml --out out --key vendor.key --password-file pw.txt\n"
-       "  bundle-make make release.yaml --out out --volume-size 4G --fast\n",
+       "  bundle-make make release.yaml --out out --volume-size 4G --fast\n"
+       "  bundle-make make release.yaml --out delta --base ../1.3.0/bundle --key vendor.key\n",
        [](auto& add) {
          add("out", "folder for the bundle", string_value());
          add_signing_options(add);
+         add("base", "make a delta to this full bundle or inventory; of several any one will do at the site",
+             strings_value());
          add("volume-size", "largest volume, like 650M or 4G (default: just below FAT32's 4 GiB)",
              string_value());
          add("level", "zstd level, 1 to 19", cxxopts::value<int>()->default_value("19"));
@@ -223,6 +237,8 @@ std::vector<Command> commands() {
        "  bundle-make sign out --sign-command 'hsm-sign --slot 3'\n"
        "  bundle-make sign out          puts signature files copied into out/ into the volumes\n",
        add_signing_options, sign},
+      {"have", "DIR|VOLUME...", "the inventory of a bundle: its blobs, as a base of a delta",
+       "  bundle-make have out > 1.4.0.have\n", [](auto&) {}, have},
       {"inspect", "DIR|VOLUME...", "show what a bundle says about itself (trusts nobody)",
        "  bundle-make inspect out --json\n", [](auto&) {}, inspect},
       {"verify", "DIR|VOLUME... --trust PUB|ROOT", "check signatures and every byte of a bundle",

@@ -7,6 +7,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <sstream>
 
 #include "bundle/error.h"
 #include "bundle/json_report.h"
@@ -147,6 +148,21 @@ int run_tool(const std::string& program, const std::string& summary,
                        false);
   }
   return run_command(program, *command, argc - words, argv + words);
+}
+
+void print_inventory(const Invocation& call, const std::string& inventory) {
+  if (!call.json) {
+    fmt::print("{}", inventory);
+    return;
+  }
+  std::istringstream lines(inventory);
+  std::string digest;
+  std::uint64_t size = 0;
+  std::string items;
+  while (lines >> digest >> size) {
+    items += fmt::format("{}{{\"digest\": \"{}\", \"size\": {}}}", items.empty() ? "" : ",\n  ", digest, size);
+  }
+  fmt::print("{{\"blobs\": [\n  {}\n]}}\n", items);
 }
 
 std::uint64_t parse_size(const std::string& text) {

@@ -50,6 +50,9 @@ struct Command {
 int run_tool(const std::string& program, const std::string& summary,
              const std::vector<Command>& commands, int argc, char** argv);
 
+// Prints an inventory as it is, or with --json as one object.
+void print_inventory(const Invocation& call, const std::string& inventory);
+
 // "4 GiB", "650M", "1000000": a size in bytes. Throws Error{usage}.
 std::uint64_t parse_size(const std::string& text);
 // "12.3 MiB".

@@ -33,6 +33,8 @@ struct MakeOptions {
   std::filesystem::path spec;  // release.yaml
   std::filesystem::path out;   // folder; must hold no bundle yet
   std::uint64_t volume_size = kDefaultVolumeBytes;
+  // A delta: folders of full bundles and inventory files; importable where one of them is complete.
+  std::vector<std::filesystem::path> bases;
   int level = 19;     // zstd, 1 to 19
   bool fast = false;  // for CI: level 3, under 256 MiB of memory
   unsigned jobs = 2;
@@ -56,6 +58,9 @@ struct MakeReport {
   std::uint64_t gzip_bytes = 0;      // of them gzip
   std::uint64_t replayed_bytes = 0;  // of those stored inflated
   std::uint64_t unique_bytes = 0;    // plain bytes after deduplication
+  std::vector<std::string> bases;    // of a delta: their names
+  std::uint64_t omitted_blobs = 0;   // of a delta: not carried, because every base has them
+  std::uint64_t base_bytes = 0;      // of a delta: plain bytes that the site copies from base blobs
   std::vector<std::string> signatures;  // file names
   double seconds = 0;
 };
@@ -131,12 +136,17 @@ struct InspectReport {
   std::uint64_t pack_bytes = 0;
   std::uint64_t groups = 0;
   std::uint64_t leaves = 0;
+  std::vector<std::string> bases;  // of a delta
   std::vector<std::string> signatures;
   std::vector<InspectedArtifact> artifacts;
   std::vector<std::string> upgrade_from;
   std::string k8s_version;
   std::string os_base;
 };
+
+// The inventory of a bundle: one line a blob, "sha256:<digest> <size>", sorted. As a base of a delta it
+// says which blobs a site has, but not what is in them.
+std::string bundle_inventory(const std::vector<std::filesystem::path>& sources);
 
 // What a bundle says about itself. No signature is checked.
 InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources);

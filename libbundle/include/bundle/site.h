@@ -40,6 +40,10 @@ struct SiteStatus {
 };
 SiteStatus site_status(const std::filesystem::path& store);
 
+// The inventory of a site: all blobs of its complete releases, one line each, "sha256:<digest> <size>",
+// sorted. A vendor makes deltas from it. Reads only.
+std::string site_inventory(const std::filesystem::path& store);
+
 struct StoreProblem {
   std::string release;
   std::string digest;

@@ -26,6 +26,11 @@ using api::OpenedBundle;
 constexpr std::uint64_t kReadRate = 30 << 20;     // a USB stick
 constexpr std::uint64_t kRebuildRate = 60 << 20;  // with gzip encoders, two cores
 
+// Decoded groups that are kept while a delta is imported.
+constexpr std::uint64_t kDeltaBudget = 64 << 20;
+// Missing base blobs that a message names.
+constexpr std::size_t kMissingNamed = 8;
+
 std::size_t worker_count(unsigned jobs) { return jobs == 0 ? default_workers() : jobs; }
 
 std::shared_ptr<store::SiteStore> open_if_there(FileSystem& fs, const Path& root) {
@@ -61,8 +66,9 @@ class Import {
     check_site();
     staged_.emplace(store_.get(), opened_->volumes.bundle_id, index());
     leaves_.emplace(*media_, *staged_);
-    groups_ = std::make_unique<unpack::GroupReader>(index(), *leaves_);
+    open_groups();
     plan_ = plan::make_plan(opened_->head, store_.get(), *groups_, {*media_, *staged_}, cancel);
+    check_base();
     return report();
   }
 
@@ -82,6 +88,7 @@ class Import {
       store_ = store::SiteStore::create(fs_, options_.store);
       lock();
     }
+    verify_base(progress, cancel);
     if (!result.plan.already_imported || result.plan.blobs_new > 0 || needs_publishing()) {
       take_in(result, progress, cancel);
     }
@@ -93,6 +100,70 @@ class Import {
  private:
   const format::Index& index() const { return opened_->head.index; }
   const trust::Statement& statement() const { return *opened_->head.release; }
+
+  // A delta's references take memory that else is the cache's.
+  void open_groups() {
+    groups_.reset();
+    const bool delta = !opened_->head.carrier->bases.empty() && store_ != nullptr;
+    if (delta) {
+      base_.emplace(index().base_blobs, [store = store_](const format::BlobEntry& blob) {
+        return store->open_blob(blob.digest);
+      });
+    }
+    groups_ = std::make_unique<unpack::GroupReader>(
+        index(), *leaves_, delta ? kDeltaBudget : unpack::GroupReader::kDefaultBudget,
+        delta ? &*base_ : nullptr);
+  }
+
+  // Before any write: is what the delta builds on here?
+  void check_base() const {
+    if (plan_.base_missing.empty()) return;
+    std::uint64_t bytes = 0;
+    std::string names;
+    for (const format::BlobEntry& blob : plan_.base_missing) bytes += blob.size;
+    const std::size_t named = std::min(plan_.base_missing.size(), kMissingNamed);
+    for (std::size_t i = 0; i < named; ++i) {
+      names += fmt::format("{}{}", i == 0 ? "" : ", ", plan_.base_missing[i].digest.text());
+    }
+    if (named < plan_.base_missing.size()) {
+      names += fmt::format(" and {} more", plan_.base_missing.size() - named);
+    }
+    std::string bases;
+    for (const trust::CarrierBase& base : opened_->head.carrier->bases) {
+      bases += fmt::format("{}{}", bases.empty() ? "" : " or ", base.name);
+    }
+    throw Error(ErrorCode::base_missing,
+                fmt::format("this delta to {} builds on {}, of which this site lacks {} blobs, {} bytes: {}",
+                            statement().version, bases, plan_.base_missing.size(), bytes, names),
+                fmt::format("Import {} first, or the full bundle of {}. A repair needs those {} bytes "
+                            "(any bundle or store that has the blobs). Nothing was written.",
+                            bases, statement().version, bytes));
+  }
+
+  // A blob that came to harm since its import must be named before anything is made from it.
+  void verify_base(Progress& progress, const Cancel& cancel) const {
+    std::uint64_t total = 0;
+    for (const format::BlobEntry& blob : plan_.base_blobs) total += blob.size;
+    if (total == 0) return;
+    progress.phase("checking the base", total);
+    std::atomic<std::size_t> next{0};
+    std::mutex mutex;
+    std::uint64_t done = 0;
+    run_workers(worker_count(options_.jobs), [&](const std::atomic<bool>& stop) {
+      for (std::size_t i = next++; i < plan_.base_blobs.size() && !stop; i = next++) {
+        const format::BlobEntry& blob = plan_.base_blobs[i];
+        if (const std::string problem = store_->blob_problem(blob, cancel); !problem.empty()) {
+          throw Error(ErrorCode::store_corrupt,
+                      fmt::format("blob {} of the base at this site is damaged: {}", blob.digest.text(), problem),
+                      fmt::format("Import its release again from a full bundle, which repairs these {} bytes, "
+                                  "or import the full bundle of {}. Nothing was written.",
+                                  blob.size, statement().version));
+        }
+        const std::lock_guard guard(mutex);
+        progress.advance(done += blob.size);
+      }
+    });
+  }
 
   // What was read before the lock may have changed meanwhile: it is read again.
   void lock() {
@@ -130,6 +201,7 @@ class Import {
   }
 
   // Who imports a release again wants it whole: blobs that were damaged since go, and come anew.
+  // A delta has only some of them to give.
   void drop_damaged_blobs(Progress& progress, const Cancel& cancel) {
     const auto& blobs = opened_->head.blobs;
     progress.phase("checking what is here", statement().blob_bytes);
@@ -138,11 +210,22 @@ class Import {
     std::uint64_t done = 0;
     run_workers(worker_count(options_.jobs), [&](const std::atomic<bool>& stop) {
       for (std::size_t i = next++; i < blobs.size() && !stop; i = next++) {
-        if (!store_->blob_problem(blobs[i], cancel).empty()) writer_->drop_blob(blobs[i].digest);
+        const std::string problem = store_->blob_problem(blobs[i], cancel);
+        if (!problem.empty() && !is_indexed(blobs[i].digest)) {
+          throw Error(ErrorCode::store_corrupt,
+                      fmt::format("blob {} at this site is damaged, and this delta does not carry it: {}",
+                                  blobs[i].digest.text(), problem),
+                      fmt::format("A full bundle of {} repairs it.", statement().version));
+        }
+        if (!problem.empty()) writer_->drop_blob(blobs[i].digest);
         const std::lock_guard guard(mutex);
         progress.advance(done += blobs[i].size);
       }
     });
+  }
+
+  bool is_indexed(const Digest& blob) const {
+    return std::ranges::find(index().blobs, blob, &format::IndexedBlob::digest) != index().blobs.end();
   }
 
   // True when an import was cut short after the release had become visible, or when one of its
@@ -336,6 +419,7 @@ class Import {
   std::optional<unpack::VolumeLeaves> media_;
   std::optional<transfer::StagedLeaves> staged_;
   std::optional<transfer::JoinedLeaves> leaves_;
+  std::optional<unpack::BaseReader> base_;
   std::unique_ptr<unpack::GroupReader> groups_;
   plan::ImportPlan plan_;
   std::optional<store::StoreWriter> writer_;

@@ -72,6 +72,8 @@ std::string to_json(const MakeReport& r) {
   out.set("volumes", paths(r.volumes)).set("bundle_bytes", r.bundle_bytes).set("blobs", r.blobs);
   out.set("blob_bytes", r.blob_bytes).set("gzip_bytes", r.gzip_bytes);
   out.set("replayed_bytes", r.replayed_bytes).set("unique_bytes", r.unique_bytes);
+  out.set("bases", strings(r.bases)).set("omitted_blobs", r.omitted_blobs);
+  out.set("base_bytes", r.base_bytes);
   out.set("signatures", strings(r.signatures)).set("seconds", r.seconds);
   return print(out);
 }
@@ -102,7 +104,7 @@ std::string to_json(const InspectReport& r) {
   out.set("blob_bytes", r.blob_bytes).set("pack_bytes", r.pack_bytes).set("groups", r.groups);
   out.set("leaves", r.leaves).set("signatures", strings(r.signatures));
   out.set("upgrade_from", strings(r.upgrade_from)).set("k8s_version", r.k8s_version);
-  out.set("os_base", r.os_base);
+  out.set("os_base", r.os_base).set("bases", strings(r.bases));
   out.set("artifacts", list(r.artifacts, [](const InspectedArtifact& a) {
             Json item;
             item.set("kind", a.kind).set("name", a.name).set("digest", a.digest);

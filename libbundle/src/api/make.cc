@@ -18,7 +18,10 @@
 #include "pack/make_release.h"
 #include "release/resolve.h"
 #include "transfer/registry_source.h"
+#include "format/blob_list.h"
+#include "trust/carrier.h"
 #include "trust/statement.h"
+#include "unpack/bundle_reader.h"
 #include "unpack/volume_set.h"
 
 namespace bundle {
@@ -136,6 +139,12 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   if (!options.trust_folder.empty()) {
     std::ranges::move(api::files_to_carry(fs, options.trust_folder), std::back_inserter(job.roots));
   }
+  pack::DeltaBase base;
+  if (!options.bases.empty()) {
+    for (const auto& path : options.bases) base.add(fs, path);
+    base.scan(progress, cancel);
+    job.base = &base;
+  }
   MakeReport report;
   if (!options.sign.empty()) {
     job.sign = [&](const std::string& statement, const std::string& carrier) {
@@ -155,6 +164,9 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   report.gzip_bytes = made.stats.gzip_bytes;
   report.replayed_bytes = made.stats.replayed_bytes;
   report.unique_bytes = made.stats.unique_bytes;
+  for (const trust::CarrierBase& used : base.bases()) report.bases.push_back(used.name);
+  report.omitted_blobs = made.omitted_blobs;
+  report.base_bytes = made.stats.base_bytes;
   report.seconds = api::seconds_since(start);
   return report;
 }
@@ -244,6 +256,13 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
   return {paths.begin(), paths.end()};
 }
 
+std::string bundle_inventory(const std::vector<std::filesystem::path>& sources) {
+  const unpack::VolumeSet volumes = unpack::open_volumes(posix_file_system(), sources);
+  const std::string& list = unpack::head_document(volumes, "blobs.list");
+  format::decode_blob_list(list, "blobs.list");
+  return list;
+}
+
 InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) {
   FileSystem& fs = posix_file_system();
   const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
@@ -266,6 +285,8 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
   report.pack_bytes = index.pack_size();
   report.groups = index.groups.size();
   report.leaves = index.leaf_hashes.size();
+  const trust::Carrier carrier = trust::parse_carrier(document("carrier.json"), "carrier.json");
+  for (const trust::CarrierBase& base : carrier.bases) report.bases.push_back(base.name);
   report.signatures = signature_names(volumes.tail);
   report.upgrade_from = manifest.upgrade_from;
   report.k8s_version = manifest.k8s_version;

@@ -82,6 +82,19 @@ std::vector<SiteRelease> list_releases(const std::filesystem::path& root) {
   return releases;
 }
 
+std::string site_inventory(const std::filesystem::path& root) {
+  const auto store = open_store(root);
+  std::map<Digest, BlobEntry> blobs;
+  for (const ReleaseInfo& info : store->releases()) {
+    if (!absent_blobs(*store, info.version).empty()) continue;
+    for (const BlobEntry& blob : store->release_blobs(info.version)) blobs.emplace(blob.digest, blob);
+  }
+  std::vector<BlobEntry> list;
+  list.reserve(blobs.size());
+  for (const auto& [digest, blob] : blobs) list.push_back(blob);
+  return format::encode_blob_list(std::move(list));
+}
+
 SiteStatus site_status(const std::filesystem::path& root) {
   const auto store = open_store(root);
   SiteStatus status;

@@ -20,4 +20,9 @@ std::string encode_blob_list(std::vector<BlobEntry> blobs);
 // Throws Error{statement_invalid} naming `what` and the line: wrong form, not sorted, duplicate.
 std::vector<BlobEntry> decode_blob_list(std::string_view text, std::string_view what);
 
+// bases.list (section 2.5): the same lines, in the order of the numbers that runs use.
+std::string encode_base_list(const std::vector<BlobEntry>& blobs);
+// Throws Error{index_invalid} naming `what` and the line: wrong form, duplicate.
+std::vector<BlobEntry> decode_base_list(std::string_view text, std::string_view what);
+
 }  // namespace bundle::format

@@ -9,9 +9,10 @@
 namespace bundle::format {
 namespace {
 
-constexpr auto kKnown = std::to_array({Feature::deflate_zlib, Feature::deflate_go,
-                                       Feature::deflate_klauspost, Feature::deflate_klauspost_more,
-                                       Feature::deflate_pigz, Feature::deflate_tokens});
+constexpr auto kKnown = std::to_array(
+    {Feature::deflate_zlib, Feature::base, Feature::group_reference, Feature::deflate_go,
+     Feature::deflate_klauspost, Feature::deflate_klauspost_more, Feature::deflate_pigz,
+     Feature::deflate_tokens});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {
@@ -33,22 +34,25 @@ void check_features(const std::vector<std::uint32_t>& features) {
   if (needs(Feature::deflate_pigz)) codec::require_known_encoder(codec::kPigzFamily);
 }
 
-Group decode_group(ByteReader& in, bool prefix_allowed) {
+Group decode_group(ByteReader& in, bool reference_allowed) {
   Group group;
   group.stream = in.le<std::uint8_t>();
   group.window_log = in.le<std::uint8_t>();
   in.zeros(2);
   group.plain_size = in.le<std::uint32_t>();
   group.packed_size = in.le<std::uint32_t>();
-  group.prefix = in.le<std::uint32_t>();
-  in.zeros(8);
+  group.reference_size = in.le<std::uint32_t>();
+  group.reference_offset = in.le<std::uint64_t>();
   if (group.stream >= kStreamCount) in.fail("names a stream that cannot be");
   if (group.window_log > kMaxWindowLog) in.fail("has a window that is too large");
   if (group.plain_size == 0 || group.plain_size > kMaxGroupPlain) in.fail("has a bad group size");
   if (group.packed_size == 0 || group.packed_size > kMaxGroupPacked) {
     in.fail("has a bad packed group size");
   }
-  if (group.prefix != 0 && !prefix_allowed) in.fail("references a group without saying so");
+  if (group.reference_size == 0 && group.reference_offset != 0) in.fail("has a bad reference");
+  if (group.reference_size != 0 && !reference_allowed) in.fail("has a reference without saying so");
+  if (group.reference_size != 0 && group.stream == kRecipeStream) in.fail("has recipes with a reference");
+  if (group.reference_size > kMaxReferenceListBytes) in.fail("has a reference list that is too long");
   return group;
 }
 
@@ -76,14 +80,20 @@ void check_unique(const std::vector<IndexedBlob>& blobs, const ByteReader& in) {
 
 void decode_groups(ByteReader& in, std::uint32_t count, Index& index) {
   std::uint64_t leaves = 0;
-  const bool prefixes = std::ranges::count(index.features, static_cast<std::uint32_t>(Feature::group_prefix)) != 0;
+  const bool references =
+      std::ranges::count(index.features, static_cast<std::uint32_t>(Feature::group_reference)) != 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    index.groups.push_back(decode_group(in, prefixes));
+    index.groups.push_back(decode_group(in, references));
     leaves += index.groups.back().leaf_count();
-    if (index.groups.back().prefix > i) in.fail("has a group that references a later one");
   }
   if (leaves > UINT32_MAX) in.fail("has too many leaves");
   index.derive();
+  const std::uint64_t end = index.stream_size(kRecipeStream);
+  for (const Group& group : index.groups) {
+    if (group.reference_offset > end || group.reference_size > end - group.reference_offset) {
+      in.fail("has a reference past the end of the recipe stream");
+    }
+  }
 }
 
 }  // namespace
@@ -161,8 +171,8 @@ Bytes encode_index(const Index& index) {
     out.zeros(2);
     out.le(group.plain_size);
     out.le(group.packed_size);
-    out.le(group.prefix);
-    out.zeros(8);
+    out.le(group.reference_size);
+    out.le(group.reference_offset);
   }
   for (const Digest& hash : index.leaf_hashes) out.raw(hash.bytes());
   for (const IndexedBlob& blob : index.blobs) {

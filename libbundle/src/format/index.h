@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "crypto/digest.h"
+#include "format/blob_list.h"
 #include "format/limits.h"
 
 namespace bundle::format {
@@ -24,7 +25,7 @@ inline constexpr std::uint8_t kRecipeStream = 0;
 enum class Feature : std::uint32_t {
   deflate_zlib = 1,
   base = 2,
-  group_prefix = 3,
+  group_reference = 3,
   deflate_go = 4,
   deflate_klauspost = 5,
   deflate_klauspost_more = 6,  // further levels and versions
@@ -40,7 +41,9 @@ struct Group {
   std::uint8_t window_log = 0;
   std::uint32_t plain_size = 0;
   std::uint32_t packed_size = 0;
-  std::uint32_t prefix = 0;  // 0, or 1 + an earlier group
+  // A recipe in stream 0 that yields the frame's raw-content prefix out of base blobs; size 0: none.
+  std::uint32_t reference_size = 0;
+  std::uint64_t reference_offset = 0;
 
   // Derived, not on disk:
   std::uint64_t plain_offset = 0;   // in its stream
@@ -69,6 +72,8 @@ class Index {
   std::vector<Group> groups;
   std::vector<Digest> leaf_hashes;
   std::vector<IndexedBlob> blobs;
+  // The blobs that base runs name by number, from the document bases.list; not in the file `index`.
+  std::vector<BlobEntry> base_blobs;
 
   std::uint64_t pack_size() const;
   std::uint64_t stream_size(std::uint8_t stream) const;

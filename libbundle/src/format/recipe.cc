@@ -15,6 +15,14 @@ bool follows(const Run& first, const Run& second) {
 
 }  // namespace
 
+std::uint64_t RunPlaces::expected(const Run& run) const {
+  const Place& place = places_[run.source];
+  return place.base_blob == run.base_blob ? place.end : 0;
+}
+void RunPlaces::moved(const Run& run) {
+  places_[run.source] = {run.base_blob, run.offset + run.length};
+}
+
 RecipeReader::RecipeReader(ByteView bytes, const Index& index, const Digest& blob)
     : in_(bytes, ErrorCode::recipe_invalid, fmt::format("the recipe of blob {}", blob.text())),
       index_(index) {}
@@ -67,15 +75,27 @@ Run RecipeReader::next_run() {
     if (run.length > kMaxBlobBytes) in_.fail("has a run of zeros that is too long");
     return run;
   }
-  if (run.source == kRecipeStream || run.source >= kStreamCount) {
+  if (is_base_source(run.source)) {
+    const std::uint64_t number = in_.varint();
+    if (number >= index_.base_blobs.size()) in_.fail("has a run from a base blob that is not listed");
+    run.base_blob = static_cast<std::uint32_t>(number);
+  } else if (run.source == kRecipeStream || run.source >= kStreamCount) {
     in_.fail(fmt::format("has a run from unknown source {}", run.source));
   }
-  const std::int64_t delta = in_.zigzag();
-  run.offset = expected_[run.source] + static_cast<std::uint64_t>(delta);
-  const std::uint64_t end = index_.stream_size(run.source);
-  if (run.offset > end || run.length > end - run.offset) in_.fail("has a run past the end of its stream");
-  expected_[run.source] = run.offset + run.length;
+  run.offset = places_.expected(run) + static_cast<std::uint64_t>(in_.zigzag());
+  check_bounds(run);
+  places_.moved(run);
   return run;
+}
+
+void RecipeReader::check_bounds(const Run& run) const {
+  std::uint64_t end = kMaxBlobBytes;  // of inflated base bytes: known only when they are read
+  if (run.source == kBaseSource) {
+    end = index_.base_blobs[run.base_blob].size;
+  } else if (!is_base_source(run.source)) {
+    end = index_.stream_size(run.source);
+  }
+  if (run.offset > end || run.length > end - run.offset) in_.fail("has a run past the end of its source");
 }
 
 void RecipeWriter::literal(ByteView bytes) {
@@ -112,13 +132,10 @@ void RecipeWriter::add_run(const Run& run) {
 void RecipeWriter::flush_run() {
   if (pending_.length == 0) return;
   runs_.varint(pending_.length << 4 | pending_.source);
-  if (pending_.source == kBaseSource) {
-    runs_.varint(pending_.base_blob);
-    runs_.varint(pending_.offset);
-  } else if (pending_.source != kZeroSource) {
-    std::uint64_t& expected = expected_[pending_.source];
-    runs_.zigzag(static_cast<std::int64_t>(pending_.offset - expected));
-    expected = pending_.offset + pending_.length;
+  if (is_base_source(pending_.source)) runs_.varint(pending_.base_blob);
+  if (pending_.source != kZeroSource) {
+    runs_.zigzag(static_cast<std::int64_t>(pending_.offset - places_.expected(pending_)));
+    places_.moved(pending_);
   }
   ++run_count_;
   pending_ = Run{};

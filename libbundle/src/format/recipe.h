@@ -13,12 +13,17 @@ namespace bundle::format {
 enum class SegmentKind : std::uint8_t { literal = 0, plain = 1, deflate = 2 };
 
 inline constexpr std::uint8_t kZeroSource = 12;
-inline constexpr std::uint8_t kBaseSource = 13;
+inline constexpr std::uint8_t kBaseSource = 13;       // a base blob's bytes
+inline constexpr std::uint8_t kBasePlainSource = 14;  // what a gzip base blob inflates to
+
+constexpr bool is_base_source(std::uint8_t source) {
+  return source == kBaseSource || source == kBasePlainSource;
+}
 
 // Some plain bytes: of a stream, zero bytes, or of a blob of the base.
 struct Run {
-  std::uint8_t source = 0;    // a stream number, kZeroSource or kBaseSource
-  std::uint32_t base_blob = 0;
+  std::uint8_t source = 0;      // a stream number, kZeroSource or a base source
+  std::uint32_t base_blob = 0;  // of a base source: its number in bases.list
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };
@@ -29,6 +34,20 @@ struct Segment {
   std::uint32_t family = 0;  // of a deflate
   Bytes params;              // of a deflate
   std::uint64_t runs = 0;    // how many next_run() calls follow
+};
+
+// Where runs are expected to go on: what their offsets are written relative to.
+class RunPlaces {
+ public:
+  std::uint64_t expected(const Run& run) const;
+  void moved(const Run& run);
+
+ private:
+  struct Place {
+    std::uint32_t base_blob = 0;
+    std::uint64_t end = 0;
+  };
+  std::array<Place, 16> places_{};  // by source
 };
 
 // Walks a recipe without expanding it: memory does not depend on the number of runs.
@@ -43,10 +62,12 @@ class RecipeReader {
   Run next_run();
 
  private:
+  void check_bounds(const Run& run) const;
+
   ByteReader in_;
   const Index& index_;
   std::uint64_t runs_left_ = 0;
-  std::array<std::uint64_t, kStreamCount> expected_{};
+  RunPlaces places_;
 };
 
 // Writes a recipe segment by segment. Neighbouring runs are joined.
@@ -69,7 +90,7 @@ class RecipeWriter {
   Bytes head_;  // of the segment under way
   std::uint64_t run_count_ = 0;
   Run pending_;
-  std::array<std::uint64_t, kStreamCount> expected_{};
+  RunPlaces places_;
 };
 
 }  // namespace bundle::format

@@ -76,6 +76,36 @@ format::Feature feature_of(const codec::EncoderSpec& spec) {
   }
 }
 
+// Stores objects and writes their runs.
+class ObjectStorer final : public ObjectVisitor {
+ public:
+  ObjectStorer(BlobPacker& packer, RecipeWriter& recipe) : packer_(packer), recipe_(recipe) {}
+
+  void on_header(ByteView bytes, const std::string& path) override {
+    recipe_.add_run(packer_.store_header(bytes, path));
+  }
+  void on_file(const std::string& path, std::uint64_t size) override { file_ = {path, size, 0}; }
+  void on_block(ByteView bytes) override {
+    recipe_.add_run(packer_.store_object(bytes, file_));
+    file_.position += bytes.size();
+  }
+
+ private:
+  BlobPacker& packer_;
+  RecipeWriter& recipe_;
+  FilePlace file_;
+};
+
+// Splitter and storer of one stream of plain bytes.
+struct Content {
+  Content(BlobPacker& packer, RecipeWriter& recipe) : storer(packer, recipe), splitter(storer) {}
+  void write(ByteView bytes) { splitter.write(bytes); }
+  void finish() { splitter.finish(); }
+
+  ObjectStorer storer;
+  ContentSplitter splitter;
+};
+
 // Second reading of a gzip blob: members whose encoder is known are stored inflated, the others as
 // they are.
 class GzipPacker final : public codec::GzipVisitor {
@@ -124,7 +154,7 @@ class GzipPacker final : public codec::GzipVisitor {
   const GzipAnalysis& analysis_;
   RecipeWriter& recipe_;
   OpaqueSplitter opaque_;
-  std::optional<ContentSplitter> content_;
+  std::optional<Content> content_;
   std::size_t member_ = 0;
 };
 
@@ -159,10 +189,19 @@ void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
   attestor_->add(blob.digest, scanner.finish());
 }
 
+void BlobPacker::look_into(const release::BlobInput& blob, const Cancel& cancel) {
+  if (attestor_ == nullptr || !attest::is_worth_scanning(blob)) return;
+  attest::BlobScanner scanner;
+  PlainTap tap(scanner);
+  read_checked(blob, cancel, [&](ByteView part) { tap.write(part); });
+  attestor_->add(blob.digest, scanner.finish());
+}
+
 void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
   RecipeWriter recipe;
   const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain);
   stats_.blob_bytes += blob.size;
+  if (base_ != nullptr) base_->begin_blob();
   if (blob.size == 0) {
     recipe.begin_plain();
     recipe.end_segment();
@@ -175,7 +214,7 @@ void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink
     splitter.finish();
     recipe.end_segment();
   } else {
-    pack_plain<ContentSplitter>(*this, blob, recipe, cancel, plain);
+    pack_plain<Content>(*this, blob, recipe, cancel, plain);
   }
   if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
   stats_.replayed_bytes += analysis.replayed_bytes;
@@ -196,23 +235,39 @@ void BlobPacker::write_recipe(const release::BlobInput& blob, RecipeWriter& writ
   index_.blobs.push_back({blob.digest, offset, static_cast<std::uint32_t>(recipe.size())});
 }
 
-Run BlobPacker::store_unique(Stream stream, ByteView bytes) {
+Run BlobPacker::store_unique(Stream stream, ByteView bytes, const std::vector<Run>& references) {
   stats_.unique_bytes += bytes.size();
-  const std::uint64_t offset = packs_.append(stream, bytes);
+  const std::uint64_t offset = packs_.append(stream, bytes, references);
   return {static_cast<std::uint8_t>(stream), 0, offset, bytes.size()};
 }
 
-Run BlobPacker::store_object(ByteView bytes) {
+std::optional<Run> BlobPacker::copy_from_base(ByteView bytes) {
+  if (base_ == nullptr) return std::nullopt;
+  auto run = base_->copy(bytes);
+  if (run) stats_.base_bytes += bytes.size();
+  return run;
+}
+
+std::vector<Run> BlobPacker::references_for(ByteView bytes, const FilePlace& file) {
+  return base_ == nullptr ? std::vector<Run>() : base_->similar(bytes, file);
+}
+
+Run BlobPacker::store_object(ByteView bytes, const FilePlace& file) {
   stats_.plain_bytes += bytes.size();
   if (bytes.size() >= kMinDedupe && all_zero(bytes)) return {format::kZeroSource, 0, 0, bytes.size()};
-  if (bytes.size() < kMinDedupe) return store_unique(Stream::content, bytes);
+  if (const auto run = copy_from_base(bytes)) return *run;
+  if (bytes.size() < kMinDedupe) {
+    return store_unique(Stream::content, bytes, references_for(bytes, file));
+  }
   const Digest digest = sha256(bytes);
   const auto known = objects_.find(digest);
   if (known != objects_.end() && worth_fetching(known->second, bytes.size())) {
     return {static_cast<std::uint8_t>(known->second.stream), 0, known->second.offset, bytes.size()};
   }
   const Stream stream = is_opaque(bytes) ? Stream::opaque : Stream::content;
-  const Run run = store_unique(stream, bytes);
+  const Run run = stream == Stream::opaque
+                      ? store_unique(stream, bytes)
+                      : store_unique(stream, bytes, references_for(bytes, file));
   objects_.insert_or_assign(digest, Place{stream, run.offset});
   note_use({stream, run.offset});
   return run;
@@ -233,15 +288,21 @@ void BlobPacker::note_use(const Place& place) {
   if (near_.size() > kNearGroups) near_.pop_back();
 }
 
-Run BlobPacker::store_header(ByteView bytes) {
+Run BlobPacker::store_header(ByteView bytes, const std::string& path) {
   stats_.plain_bytes += bytes.size();
-  return store_unique(Stream::headers, bytes);
+  if (base_ == nullptr) return store_unique(Stream::headers, bytes);
+  if (const auto run = base_->copy_header(bytes)) {
+    stats_.base_bytes += bytes.size();
+    return *run;
+  }
+  return store_unique(Stream::headers, bytes, base_->similar_header(path));
 }
 
 Run BlobPacker::store_corrections(ByteView bytes) { return store_unique(Stream::headers, bytes); }
 
 Run BlobPacker::store_opaque(ByteView bytes) {
   stats_.plain_bytes += bytes.size();
+  if (const auto run = copy_from_base(bytes)) return *run;
   const Digest digest = sha256(bytes);
   const auto [known, added] = objects_.try_emplace(digest);
   if (added) known->second = {Stream::opaque, store_unique(Stream::opaque, bytes).offset};
@@ -249,6 +310,10 @@ Run BlobPacker::store_opaque(ByteView bytes) {
 }
 
 void BlobPacker::finish() {
+  if (base_ != nullptr) features_.insert(format::Feature::base);
+  if (std::ranges::any_of(index_.groups, [](const format::Group& group) { return group.reference_size > 0; })) {
+    features_.insert(format::Feature::group_reference);
+  }
   for (const format::Feature feature : features_) {
     index_.features.push_back(static_cast<std::uint32_t>(feature));
   }

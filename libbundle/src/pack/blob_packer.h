@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
@@ -10,6 +11,8 @@
 #include "codec/deflate_encoder.h"
 #include "format/index.h"
 #include "format/recipe.h"
+#include "pack/delta_base.h"
+#include "pack/object_splitter.h"
 #include "pack/pack_writer.h"
 #include "release/resolve.h"
 
@@ -22,17 +25,17 @@ struct PackStats {
   std::uint64_t replayed_bytes = 0;  // of those, stored inflated
   std::uint64_t plain_bytes = 0;     // after inflating
   std::uint64_t unique_bytes = 0;    // after deduplication
+  std::uint64_t base_bytes = 0;      // of a delta: plain bytes that are copied from base blobs
 };
 
 // A blob is read once; a gzip blob twice: the first time its encoder is found and proven for every
 // member, the second time its content is stored. Digest and size are checked at the last reading.
 //
-// Objects are tar members' bodies (cut every kBlock bytes) and, outside of tar, blocks of kBlock
-// bytes; equal objects are stored once. Tar headers and padding go to a stream of their own.
+// Objects are tar members' bodies and, outside of tar, everything, cut every kObjectBlock bytes;
+// equal objects are stored once, or not at all where the base of a delta has them. Tar headers and padding go to a stream of their own.
 // Memory: one block, the dedupe table (about 80 bytes an object), the pack writer's.
 class BlobPacker {
  public:
-  static constexpr std::size_t kBlock = 128 << 10;
   // Smaller objects cost more in recipes and in the table than they save.
   static constexpr std::size_t kMinDedupe = 256;
   // An importer keeps some groups decoded. An object that lies in none of the groups used lately is
@@ -41,13 +44,17 @@ class BlobPacker {
   static constexpr std::size_t kMinFarDedupe = 16 << 10;
   static constexpr std::size_t kNearGroups = 3;
 
-  // `attestor`, when there is one, is told what is found in the blobs while they are read.
-  BlobPacker(PackWriter& packs, format::Index& index, attest::ReleaseAttestor* attestor = nullptr)
-      : packs_(packs), index_(index), attestor_(attestor) {}
+  // `base` may be null: a full bundle. `attestor`, when there is one, is told what is found in the
+  // blobs while they are read.
+  BlobPacker(PackWriter& packs, format::Index& index, DeltaBase* base = nullptr,
+             attest::ReleaseAttestor* attestor = nullptr)
+      : packs_(packs), index_(index), base_(base), attestor_(attestor) {}
 
   // Throws Error{blob_mismatch} when the input is not what it was resolved to.
   void add(const release::BlobInput& blob, const Cancel& cancel);
-  // The features that the recipes need, into the index.
+  // A blob that the bundle leaves out is only read for the attestor. Throws as add().
+  void look_into(const release::BlobInput& blob, const Cancel& cancel);
+  // The features that the recipes and the finished groups need, into the index.
   void finish();
 
   const PackStats& stats() const { return stats_; }
@@ -57,14 +64,16 @@ class BlobPacker {
     std::uint64_t offset;
   };
   // Used by the splitters.
-  format::Run store_object(ByteView bytes);
-  format::Run store_header(ByteView bytes);
+  format::Run store_object(ByteView bytes, const FilePlace& file);
+  format::Run store_header(ByteView bytes, const std::string& path);
   format::Run store_corrections(ByteView bytes);
   format::Run store_opaque(ByteView bytes);
 
  private:
   void pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain);
-  format::Run store_unique(Stream stream, ByteView bytes);
+  format::Run store_unique(Stream stream, ByteView bytes, const std::vector<format::Run>& references = {});
+  std::optional<format::Run> copy_from_base(ByteView bytes);
+  std::vector<format::Run> references_for(ByteView bytes, const FilePlace& file);
   // Whether the group of `place` is among those used lately; notes its use if `size` is worth it.
   bool worth_fetching(const Place& place, std::size_t size);
   void note_use(const Place& place);
@@ -72,6 +81,7 @@ class BlobPacker {
 
   PackWriter& packs_;
   format::Index& index_;
+  DeltaBase* base_;
   attest::ReleaseAttestor* attestor_;
   std::unordered_map<Digest, Place> objects_;
   std::deque<std::pair<Stream, std::uint64_t>> near_;  // groups used lately, last first

@@ -169,4 +169,11 @@ GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, 
   return result;
 }
 
+void PlainTap::write(ByteView part) {
+  if (part.empty()) return;
+  if (!is_gzip_) is_gzip_ = codec::is_gzip(part);
+  if (!*is_gzip_) return plain_.write(part);
+  if (parser_.ok()) parser_.write(part);
+}
+
 }  // namespace bundle::pack

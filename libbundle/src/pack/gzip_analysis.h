@@ -7,6 +7,7 @@
 
 #include "bundle/progress.h"
 #include "codec/deflate_encoder.h"
+#include "codec/gzip_parser.h"
 #include "io/stream.h"
 #include "release/resolve.h"
 
@@ -33,5 +34,28 @@ inline constexpr std::size_t kMaxBlobCorrections = std::size_t{64} << 20;
 // kMaxBlobCorrections of corrections.
 GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel,
                           Sink* plain = nullptr);
+
+// Gives on what a gzip blob inflates to, like analyse_gzip(), and other blobs as they are.
+class PlainTap final : public Sink {
+ public:
+  explicit PlainTap(Sink& plain) : plain_(plain), visitor_(plain), parser_(visitor_) {}
+  void write(ByteView part) override;
+
+ private:
+  struct Visitor final : codec::GzipVisitor {
+    explicit Visitor(Sink& out) : plain(out) {}
+    void on_header(ByteView) override {}
+    void on_deflate(ByteView) override {}
+    void on_plain(ByteView bytes) override { plain.write(bytes); }
+    void on_trailer(ByteView) override {}
+    void on_rest(ByteView) override {}
+    Sink& plain;
+  };
+
+  Sink& plain_;
+  Visitor visitor_;
+  codec::GzipParser parser_;
+  std::optional<bool> is_gzip_;
+};
 
 }  // namespace bundle::pack

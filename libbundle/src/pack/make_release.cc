@@ -34,37 +34,50 @@ std::string make_blob_list(const release::ResolvedRelease& release) {
 }
 
 trust::Carrier make_carrier(std::string_view statement, const format::Index& index,
-                            ByteView encoded_index) {
+                            ByteView encoded_index, const DeltaBase* base, std::string_view base_list) {
   trust::Carrier carrier;
   carrier.statement_digest = sha256(as_bytes(statement));
   carrier.index_digest = sha256(encoded_index);
   carrier.index_size = encoded_index.size();
   carrier.pack_size = index.pack_size();
   carrier.leaf_count = index.leaf_hashes.size();
+  if (base != nullptr) carrier.bases = base->bases();
+  if (!base_list.empty()) {
+    carrier.base_list_digest = sha256(as_bytes(base_list));
+    carrier.base_list_size = base_list.size();
+  }
   return carrier;
 }
 
 // SBOM and provenance are blobs like any other, but known only when the others were read: the
-// release is complete, and its manifest final, when this returns.
-PackStats pack_blobs(release::ResolvedRelease& release, attest::ReleaseAttestor* attestor,
-                     PackWriter& packs, format::Index& index, Progress& progress,
-                     const Cancel& cancel) {
+// release is complete, and its manifest final, when this returns. They say the same in a delta, so
+// that the statement is the same: what a delta leaves out is read for them.
+PackStats pack_blobs(release::ResolvedRelease& release, const MakeJob& job, PackWriter& packs,
+                     format::Index& index, Progress& progress, const Cancel& cancel) {
   std::uint64_t total = 0;
   for (const release::BlobInput& blob : release.blobs) total += blob.size;
+  const auto is_left_out = [&](const release::BlobInput& blob) {
+    return job.base != nullptr && job.base->has_blob({blob.digest, blob.size});
+  };
   progress.phase("packing", total);
-  BlobPacker packer(packs, index, attestor);
+  BlobPacker packer(packs, index, job.base, job.attestor);
+  std::uint64_t done = 0;
   for (const release::BlobInput& blob : release.blobs) {
-    packer.add(blob, cancel);
-    progress.advance(packer.stats().blob_bytes);
-  }
-  if (attestor != nullptr) {
-    for (release::BlobInput& blob : attestor->attest(release.manifest, release.blobs)) {
+    if (is_left_out(blob)) {
+      packer.look_into(blob, cancel);
+    } else {
       packer.add(blob, cancel);
+    }
+    progress.advance(done += blob.size);
+  }
+  if (job.attestor != nullptr) {
+    for (release::BlobInput& blob : job.attestor->attest(release.manifest, release.blobs)) {
+      if (!is_left_out(blob)) packer.add(blob, cancel);
       release.blobs.push_back(std::move(blob));
     }
   }
-  packer.finish();
   packs.finish(index);
+  packer.finish();
   return packer.stats();
 }
 
@@ -74,15 +87,17 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
                          Progress& progress, const Cancel& cancel) {
   fs.create_directories(job.out);
   format::Index index;
-  PackWriter packs(fs, job.out, job.profile);
+  PackWriter packs(fs, job.out, job.profile,
+                   [&](const format::Run& run, Sink& out) { job.base->read(run, out); });
   MadeRelease made;
-  made.stats = pack_blobs(release, job.attestor, packs, index, progress, cancel);
+  made.stats = pack_blobs(release, job, packs, index, progress, cancel);
 
   const Bytes encoded_index = format::encode_index(index);
   const std::string manifest = release::write_manifest(release.manifest);
   const std::string blob_list = make_blob_list(release);
+  const std::string base_list = job.base == nullptr ? "" : format::encode_base_list(job.base->base_list());
   made.statement = trust::encode_statement(make_statement(release, manifest, blob_list));
-  made.carrier = trust::encode_carrier(make_carrier(made.statement, index, encoded_index));
+  made.carrier = trust::encode_carrier(make_carrier(made.statement, index, encoded_index, job.base, base_list));
 
   VolumeJob volumes;
   volumes.bundle_id = trust::bundle_id(made.carrier);
@@ -93,6 +108,7 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
                   {"index", std::string(as_text(encoded_index))},
                   {"manifest.json", manifest},
                   {"statement.json", made.statement}};
+  if (!base_list.empty()) volumes.head.push_back({"bases.list", base_list});
   volumes.tail = job.roots;
   if (job.sign) {
     for (auto& file : job.sign(made.statement, made.carrier)) volumes.tail.push_back(std::move(file));
@@ -104,6 +120,7 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
 
   made.pack_bytes = index.pack_size();
   made.blobs = release.blobs.size();
+  made.omitted_blobs = release.blobs.size() - index.blobs.size();
   for (const Path& path : made.volumes) made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
   return made;
 }

@@ -17,6 +17,7 @@ namespace bundle::pack {
 struct MakeJob {
   Path out;
   PackProfile profile;
+  DeltaBase* base = nullptr;  // of a delta; scanned
   std::uint64_t volume_size = kDefaultVolumeSize;
   format::FileList roots;  // "<N>.root.json" files that travel along
   // What the release is to say about itself: SBOM and provenance, made of what is found in the
@@ -33,6 +34,7 @@ struct MadeRelease {
   std::uint64_t pack_bytes = 0;
   std::uint64_t bundle_bytes = 0;
   std::uint64_t blobs = 0;
+  std::uint64_t omitted_blobs = 0;  // of a delta: left out, because every base has them
   PackStats stats;
 };
 

@@ -9,47 +9,59 @@ namespace {
 
 // Moves bytes from the front of `bytes` into `block` until it is full.
 void fill(Bytes& block, ByteView& bytes) {
-  const std::size_t part = std::min(bytes.size(), BlobPacker::kBlock - block.size());
+  const std::size_t part = std::min(bytes.size(), kObjectBlock - block.size());
   block.insert(block.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(part));
   bytes = bytes.subspan(part);
 }
 
 }  // namespace
 
-ContentSplitter::ContentSplitter(BlobPacker& packer, format::RecipeWriter& recipe)
-    : packer_(packer), recipe_(recipe), scanner_(*this) {
-  object_.reserve(BlobPacker::kBlock);
+ContentSplitter::ContentSplitter(ObjectVisitor& visitor) : visitor_(visitor), scanner_(*this) {
+  block_.reserve(kObjectBlock);
 }
 
 void ContentSplitter::finish() {
   scanner_.finish();
+  flush_header({});
   flush();
 }
 
 void ContentSplitter::collect(ByteView bytes) {
   while (!bytes.empty()) {
-    fill(object_, bytes);
-    if (object_.size() == BlobPacker::kBlock) flush();
+    fill(block_, bytes);
+    if (block_.size() == kObjectBlock) flush();
   }
 }
 
 void ContentSplitter::flush() {
-  if (object_.empty()) return;
-  recipe_.add_run(packer_.store_object(object_));
-  object_.clear();
+  if (block_.empty()) return;
+  visitor_.on_block(block_);
+  block_.clear();
 }
 
-void ContentSplitter::on_member(const codec::TarMember&, ByteView header) {
+void ContentSplitter::flush_header(const std::string& path) {
+  if (header_.empty()) return;
+  visitor_.on_header(header_, path);
+  header_.clear();
+}
+
+void ContentSplitter::on_member(const codec::TarMember& member, ByteView header) {
   flush();
-  recipe_.add_run(packer_.store_header(header));
+  header_.insert(header_.end(), header.begin(), header.end());
+  flush_header(member.path);
+  visitor_.on_file(member.path, member.body_size);
 }
 void ContentSplitter::on_body(ByteView bytes) { collect(bytes); }
 void ContentSplitter::on_padding(ByteView bytes) {
   flush();
-  recipe_.add_run(packer_.store_header(bytes));
+  header_.insert(header_.end(), bytes.begin(), bytes.end());
 }
 void ContentSplitter::on_tail(ByteView bytes) {
-  if (!in_tail_) flush();
+  if (!in_tail_) {
+    flush();
+    flush_header({});
+    visitor_.on_file({}, 0);
+  }
   in_tail_ = true;
   collect(bytes);
 }
@@ -62,7 +74,7 @@ void OpaqueSplitter::write(ByteView bytes) {
   segment_open_ = true;
   while (!bytes.empty()) {
     fill(block_, bytes);
-    if (block_.size() == BlobPacker::kBlock) flush();
+    if (block_.size() == kObjectBlock) flush();
   }
 }
 

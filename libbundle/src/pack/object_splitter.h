@@ -1,6 +1,8 @@
 // Cut byte streams into objects for deduplication.
 #pragma once
 
+#include <string>
+
 #include "codec/tar.h"
 #include "format/recipe.h"
 #include "io/stream.h"
@@ -9,11 +11,25 @@ namespace bundle::pack {
 
 class BlobPacker;
 
-// Plain bytes, tar or not: members' bodies and blocks become objects, headers and padding go to
-// their own stream. The runs are added to the recipe's segment under way.
+// Objects are tar members' bodies and, outside of tar, everything; cut every so many bytes.
+inline constexpr std::size_t kObjectBlock = 128 << 10;
+
+// Receives the objects of one stream of plain bytes, in order: joined they are the stream.
+class ObjectVisitor {
+ public:
+  virtual ~ObjectVisitor() = default;
+  // What lies between two bodies: the padding of the one and the header records of the other.
+  // `path` is the next member's; empty at the end of an archive.
+  virtual void on_header(ByteView bytes, const std::string& path) = 0;
+  // The blocks that follow are one file's, of `size` bytes; path empty and size 0: not known.
+  virtual void on_file(const std::string& path, std::uint64_t size) = 0;
+  virtual void on_block(ByteView bytes) = 0;
+};
+
+// Plain bytes, tar or not.
 class ContentSplitter final : public Sink, private codec::TarVisitor {
  public:
-  ContentSplitter(BlobPacker& packer, format::RecipeWriter& recipe);
+  explicit ContentSplitter(ObjectVisitor& visitor);
 
   void write(ByteView bytes) override { scanner_.write(bytes); }
   void finish();
@@ -25,12 +41,13 @@ class ContentSplitter final : public Sink, private codec::TarVisitor {
   void on_tail(ByteView bytes) override;
   void collect(ByteView bytes);
   void flush();
+  void flush_header(const std::string& path);
 
-  BlobPacker& packer_;
-  format::RecipeWriter& recipe_;
+  ObjectVisitor& visitor_;
   codec::TarScanner scanner_;
   bool in_tail_ = false;
-  Bytes object_;
+  Bytes header_;
+  Bytes block_;
 };
 
 // Bytes that do not compress, in blocks.

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "bundle/error.h"
+#include "format/recipe.h"
 
 namespace bundle::pack {
 namespace {
@@ -14,11 +15,28 @@ constexpr int kOpaqueLevel = 1;
 constexpr int kFastLevel = 3;
 constexpr std::uint32_t kFastGroup = 4 << 20;
 constexpr std::uint32_t kReleaseGroup = 16 << 20;
+constexpr std::uint64_t kFastReference = 8 << 20;
+constexpr std::uint64_t kReleaseReference = 32 << 20;
 constexpr int kMinWindowLog = 10;
+// 256 MiB a job. A group of a delta with its reference is larger than what the tree holds then; long
+// matches are found in all of it.
+constexpr int kMaxChainLog = 26;
+// A reference list stays far below its limit: a range takes some ten bytes of it.
+constexpr std::size_t kMaxReferenceRanges = 100'000;
 
 int window_log_for(std::uint64_t size) {
   return std::max(kMinWindowLog, static_cast<int>(std::bit_width(size - 1)));
 }
+
+class PrefixSink final : public Sink {
+ public:
+  explicit PrefixSink(std::size_t size) { bytes_.reserve(size); }
+  void write(ByteView bytes) override { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  Bytes take() { return std::move(bytes_); }
+
+ private:
+  Bytes bytes_;
+};
 
 std::vector<Digest> hash_leaves(ByteView packed) {
   std::vector<Digest> hashes;
@@ -31,8 +49,10 @@ std::vector<Digest> hash_leaves(ByteView packed) {
 
 }  // namespace
 
-PackProfile PackProfile::release(int level, std::size_t jobs) { return {level, kReleaseGroup, jobs}; }
-PackProfile PackProfile::fast(std::size_t jobs) { return {kFastLevel, kFastGroup, jobs}; }
+PackProfile PackProfile::release(int level, std::size_t jobs) {
+  return {level, kReleaseGroup, kReleaseReference, jobs};
+}
+PackProfile PackProfile::fast(std::size_t jobs) { return {kFastLevel, kFastGroup, kFastReference, jobs}; }
 
 // Leaves in the temporary file, by the finished index.
 class PackWriter::TempLeaves final : public unpack::LeafSource {
@@ -53,16 +73,21 @@ class PackWriter::TempLeaves final : public unpack::LeafSource {
   const PackWriter& writer_;
 };
 
-PackWriter::PackWriter(FileSystem& fs, const Path& temp_directory, const PackProfile& profile)
-    : profile_(profile), file_(fs.create_anonymous(temp_directory)), pool_(profile.jobs, profile.jobs) {}
+PackWriter::PackWriter(FileSystem& fs, const Path& temp_directory, const PackProfile& profile,
+                       ReadBase read_base)
+    : profile_(profile),
+      file_(fs.create_anonymous(temp_directory)),
+      read_base_(std::move(read_base)),
+      pool_(profile.jobs, profile.jobs) {}
 PackWriter::~PackWriter() = default;
 
-std::uint64_t PackWriter::append(Stream stream, ByteView bytes) {
+std::uint64_t PackWriter::append(Stream stream, ByteView bytes, const std::vector<format::Run>& references) {
   const auto number = static_cast<std::size_t>(stream);
   const std::uint64_t start = position_[number];
   position_[number] += bytes.size();
-  Bytes& open = open_[number];
+  Bytes& open = open_[number].plain;
   while (!bytes.empty()) {
+    add_references(stream, references);
     const std::size_t part = std::min<std::size_t>(bytes.size(), profile_.group_size - open.size());
     open.insert(open.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(part));
     bytes = bytes.subspan(part);
@@ -71,33 +96,68 @@ std::uint64_t PackWriter::append(Stream stream, ByteView bytes) {
   return start;
 }
 
-void PackWriter::close_group(Stream stream) {
-  Bytes& open = open_[static_cast<std::size_t>(stream)];
-  if (open.empty()) return;
-  if (under_way_.size() > profile_.jobs) store_oldest();
-  auto plain = std::make_shared<Bytes>(std::move(open));
-  open = Bytes();
-  under_way_.push_back(pool_.submit([this, stream, plain] { return compress(stream, *plain); }));
+// A group ends early when its references would take too much of an importer's memory.
+void PackWriter::add_references(Stream stream, const std::vector<format::Run>& references) {
+  std::uint64_t more = 0;
+  for (const format::Run& run : references) more += run.length;
+  if (more == 0) return;
+  ReferenceSet& known = open_[static_cast<std::size_t>(stream)].references;
+  const bool too_much = known.bytes() + more > profile_.reference_size || known.ranges() >= kMaxReferenceRanges;
+  if (too_much) {
+    ReferenceSet with = known;
+    for (const format::Run& run : references) with.add(run);
+    if (with.bytes() > profile_.reference_size || known.ranges() >= kMaxReferenceRanges) close_group(stream);
+  }
+  for (const format::Run& run : references) known.add(run);
 }
 
-PackWriter::Packed PackWriter::compress(Stream stream, const Bytes& plain) {
-  const bool opaque = stream == Stream::opaque;
-  auto compressor = take_compressor(opaque);
+void PackWriter::close_group(Stream stream) {
+  Open& open = open_[static_cast<std::size_t>(stream)];
+  if (open.plain.empty()) return;
+  if (under_way_.size() > profile_.jobs) store_oldest();
+  auto closed = std::make_shared<Open>(std::move(open));
+  open = Open();
+  closed->group.stream = static_cast<std::uint8_t>(stream);
+  closed->group.plain_size = static_cast<std::uint32_t>(closed->plain.size());
+  write_reference(*closed);
+  under_way_.push_back(pool_.submit([this, closed] { return compress(*closed); }));
+}
+
+// Where the importer finds the reference, and its bytes.
+void PackWriter::write_reference(Open& open) {
+  if (open.references.empty()) return;
+  PrefixSink prefix(static_cast<std::size_t>(open.references.bytes()));
+  format::RecipeWriter list;
+  list.begin_plain();
+  for (const format::Run& run : open.references.runs()) {
+    list.add_run(run);
+    read_base_(run, prefix);
+  }
+  list.end_segment();
+  const Bytes bytes = list.take();
+  open.group.reference_size = static_cast<std::uint32_t>(bytes.size());
+  open.group.reference_offset = append(Stream::recipes, bytes);
+  open.prefix = prefix.take();
+}
+
+PackWriter::Packed PackWriter::compress(const Open& open) {
+  const bool opaque = open.group.stream == static_cast<std::uint8_t>(Stream::opaque);
+  const Effort effort = opaque ? Effort::opaque : open.prefix.empty() ? Effort::release : Effort::referenced;
+  auto compressor = take_compressor(effort);
   Packed packed;
-  packed.bytes = compressor->compress(plain);
-  give_compressor(opaque, std::move(compressor));
-  packed.group.stream = static_cast<std::uint8_t>(stream);
-  packed.group.window_log = static_cast<std::uint8_t>(window_log_for(plain.size()));
-  packed.group.plain_size = static_cast<std::uint32_t>(plain.size());
+  packed.group = open.group;
+  packed.bytes = compressor->compress(open.plain, open.prefix);
+  give_compressor(effort, std::move(compressor));
+  packed.group.window_log = static_cast<std::uint8_t>(window_log_for(open.plain.size() + open.prefix.size()));
   packed.group.packed_size = static_cast<std::uint32_t>(packed.bytes.size());
   packed.leaf_hashes = hash_leaves(packed.bytes);
   return packed;
 }
 
-std::unique_ptr<codec::ZstdCompressor> PackWriter::take_compressor(bool opaque) {
+std::unique_ptr<codec::ZstdCompressor> PackWriter::take_compressor(Effort effort) {
   {
     const std::lock_guard lock(compressors_mutex_);
-    auto& idle = compressors_[opaque ? 1 : 0];
+    auto& idle = compressors_[static_cast<std::size_t>(effort)];
     if (!idle.empty()) {
       auto compressor = std::move(idle.back());
       idle.pop_back();
@@ -105,14 +165,20 @@ std::unique_ptr<codec::ZstdCompressor> PackWriter::take_compressor(bool opaque) 
     }
   }
   codec::ZstdParams params;
-  params.level = opaque ? kOpaqueLevel : profile_.level;
+  params.level = effort == Effort::opaque ? kOpaqueLevel : profile_.level;
   params.window_log = window_log_for(profile_.group_size);
+  params.chain_log = std::min(params.window_log + 1, kMaxChainLog);
+  if (effort == Effort::referenced) {
+    params.window_log = window_log_for(profile_.group_size + profile_.reference_size);
+    params.long_matching = true;
+    params.chain_log = kMaxChainLog;
+  }
   return std::make_unique<codec::ZstdCompressor>(params);
 }
 
-void PackWriter::give_compressor(bool opaque, std::unique_ptr<codec::ZstdCompressor> compressor) {
+void PackWriter::give_compressor(Effort effort, std::unique_ptr<codec::ZstdCompressor> compressor) {
   const std::lock_guard lock(compressors_mutex_);
-  compressors_[opaque ? 1 : 0].push_back(std::move(compressor));
+  compressors_[static_cast<std::size_t>(effort)].push_back(std::move(compressor));
 }
 
 void PackWriter::store_oldest() {
@@ -125,9 +191,8 @@ void PackWriter::store_oldest() {
 }
 
 void PackWriter::finish(format::Index& index) {
-  for (std::size_t stream = 0; stream < open_.size(); ++stream) {
-    close_group(static_cast<Stream>(stream));
-  }
+  // Recipes last: closing another stream's group may add its reference list to them.
+  for (std::size_t stream = open_.size(); stream-- > 0;) close_group(static_cast<Stream>(stream));
   while (!under_way_.empty()) store_oldest();
   std::ranges::stable_partition(
       done_, [](const Packed& packed) { return packed.group.stream == format::kRecipeStream; });

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <deque>
+#include <functional>
 #include <future>
 #include <memory>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "codec/zstd.h"
 #include "format/index.h"
 #include "io/file_system.h"
+#include "pack/reference_set.h"
 #include "unpack/leaf_source.h"
 
 namespace bundle::pack {
@@ -28,6 +30,8 @@ enum class Stream : std::uint8_t {
 struct PackProfile {
   int level = 19;
   std::uint32_t group_size = 16 << 20;  // plain bytes
+  // Of a delta: base bytes that one group may point into. Importers hold both at once.
+  std::uint64_t reference_size = 32 << 20;
   std::size_t jobs = 2;
 
   static PackProfile release(int level, std::size_t jobs);
@@ -35,15 +39,21 @@ struct PackProfile {
 };
 
 // Same appends, same bytes, whatever the number of jobs. One thread calls; memory: jobs + 2 groups
-// plain and packed, plus one zstd encoder a job.
+// plain and packed, of a delta their references too, plus one zstd encoder a job.
 class PackWriter {
  public:
-  PackWriter(FileSystem& fs, const Path& temp_directory, const PackProfile& profile);
+  // Gives the bytes of base runs, for the references of groups.
+  using ReadBase = std::function<void(const format::Run&, Sink&)>;
+
+  // Without `read_base` no group may have references.
+  PackWriter(FileSystem& fs, const Path& temp_directory, const PackProfile& profile,
+             ReadBase read_base = {});
   ~PackWriter();
 
   std::uint32_t group_size() const { return profile_.group_size; }
-  // Returns where in the stream the bytes begin.
-  std::uint64_t append(Stream stream, ByteView bytes);
+  // Returns where in the stream the bytes begin. `references` are base runs with similar bytes: the
+  // group's frame can point into them.
+  std::uint64_t append(Stream stream, ByteView bytes, const std::vector<format::Run>& references = {});
   // Closes all groups. Recipes' groups come first in the index, so that volumes can repeat them.
   // Fills groups and leaf_hashes.
   void finish(format::Index& index);
@@ -61,20 +71,33 @@ class PackWriter {
   };
   class TempLeaves;
 
+  // A group that is being filled, then compressed.
+  struct Open {
+    Bytes plain;
+    ReferenceSet references;
+    Bytes prefix;  // the references' bytes
+    format::Group group;
+  };
+  enum class Effort : std::uint8_t { release, opaque, referenced };
+  static constexpr std::size_t kEfforts = 3;
+
+  void add_references(Stream stream, const std::vector<format::Run>& references);
   void close_group(Stream stream);
+  void write_reference(Open& open);
   void store_oldest();
-  Packed compress(Stream stream, const Bytes& plain);
-  std::unique_ptr<codec::ZstdCompressor> take_compressor(bool opaque);
-  void give_compressor(bool opaque, std::unique_ptr<codec::ZstdCompressor> compressor);
+  Packed compress(const Open& open);
+  std::unique_ptr<codec::ZstdCompressor> take_compressor(Effort effort);
+  void give_compressor(Effort effort, std::unique_ptr<codec::ZstdCompressor> compressor);
 
   PackProfile profile_;
   std::unique_ptr<AnonymousFile> file_;
-  std::array<Bytes, format::kStreamCount> open_;
+  ReadBase read_base_;
+  std::array<Open, format::kStreamCount> open_;
   std::array<std::uint64_t, format::kStreamCount> position_{};
   std::vector<Packed> done_;                   // without bytes, in file order
   std::vector<std::uint64_t> file_offsets_;    // of leaves, by the finished index
   std::mutex compressors_mutex_;
-  std::array<std::vector<std::unique_ptr<codec::ZstdCompressor>>, 2> compressors_;
+  std::array<std::vector<std::unique_ptr<codec::ZstdCompressor>>, kEfforts> compressors_;
   std::deque<std::future<Packed>> under_way_;
   ThreadPool pool_;  // last member: its threads end first
 };

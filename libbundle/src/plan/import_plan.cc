@@ -39,7 +39,9 @@ class Planner {
         places_(places),
         cancel_(cancel),
         for_ready_(index_),
-        for_waiting_(index_) {}
+        for_waiting_(index_),
+        reference_read_(index_.groups.size(), false),
+        base_used_(index_.base_blobs.size(), false) {}
 
   void add(ImportPlan& plan, const format::IndexedBlob& blob, const format::BlobEntry& entry) {
     cancel_.check();
@@ -56,7 +58,13 @@ class Planner {
     }
   }
 
-  void finish(ImportPlan& plan) {
+  void finish(ImportPlan& plan, const store::SiteStore* store) {
+    for (std::size_t i = 0; i < base_used_.size(); ++i) {
+      if (!base_used_[i]) continue;
+      const format::BlobEntry& blob = index_.base_blobs[i];
+      const bool here = store != nullptr && store->has_blob(blob);
+      (here ? plan.base_blobs : plan.base_missing).push_back(blob);
+    }
     plan.packed_bytes = for_ready_.packed_bytes();
     if (plan.waiting.empty()) return;
     for (const Group& group : index_.groups) {
@@ -68,13 +76,7 @@ class Planner {
  private:
   // The groups that a blob needs; false when one of them is not here.
   bool collect(const format::IndexedBlob& blob, std::vector<std::uint32_t>& needed) {
-    bool here = true;
-    for (std::uint64_t at = blob.recipe_offset; at < blob.recipe_offset + blob.recipe_size;) {
-      const Group& group = *index_.find_group(format::kRecipeStream, at);
-      needed.push_back(index_.group_number(group));
-      here = here && has_group(group);
-      at = group.plain_offset + group.plain_size;
-    }
+    bool here = collect_recipe(blob.recipe_offset, blob.recipe_size, needed);
     if (!here) {
       // Without its recipe nobody knows what the blob needs: keep all there is.
       unknown_ = true;
@@ -87,8 +89,36 @@ class Planner {
       last = group;
       needed.push_back(group);
       here = here && has_group(index_.groups[group]);
+      here = collect_reference(index_.groups[group], needed) && here;
     });
+    unpack::visit_runs(bytes, index_, blob.digest, [this](const format::Run& run) { use_base(run); });
     return here;
+  }
+
+  // The groups that hold a range of the recipe stream; false when one of them is not here.
+  bool collect_recipe(std::uint64_t offset, std::uint64_t size, std::vector<std::uint32_t>& needed) {
+    bool here = true;
+    for (std::uint64_t at = offset; at < offset + size;) {
+      const Group& group = *index_.find_group(format::kRecipeStream, at);
+      needed.push_back(index_.group_number(group));
+      here = here && has_group(group);
+      at = group.plain_offset + group.plain_size;
+    }
+    return here;
+  }
+
+  bool collect_reference(const Group& group, std::vector<std::uint32_t>& needed) {
+    if (group.reference_size == 0) return true;
+    if (!collect_recipe(group.reference_offset, group.reference_size, needed)) return false;
+    const std::uint32_t number = index_.group_number(group);
+    if (reference_read_[number]) return true;
+    reference_read_[number] = true;
+    for (const format::Run& run : unpack::reference_runs(groups_, group)) use_base(run);
+    return true;
+  }
+
+  void use_base(const format::Run& run) {
+    if (format::is_base_source(run.source)) base_used_[run.base_blob] = true;
   }
 
   bool has_group(const Group& group) const {
@@ -111,8 +141,28 @@ class Planner {
   const Cancel& cancel_;
   GroupSet for_ready_;
   GroupSet for_waiting_;
+  std::vector<bool> reference_read_;
+  std::vector<bool> base_used_;
   bool unknown_ = false;
 };
+
+// A delta leaves out what its bases have.
+void check_omitted(const unpack::VerifiedHead& head, const store::SiteStore* store, ImportPlan& plan) {
+  if (head.index.blobs.size() == head.blobs.size()) return;
+  std::vector<Digest> indexed;
+  indexed.reserve(head.index.blobs.size());
+  for (const format::IndexedBlob& blob : head.index.blobs) indexed.push_back(blob.digest);
+  std::ranges::sort(indexed);
+  for (const format::BlobEntry& blob : head.blobs) {
+    if (std::ranges::binary_search(indexed, blob.digest)) continue;
+    if (store != nullptr && store->has_blob(blob)) {
+      ++plan.blobs_present;
+      plan.bytes_present += blob.size;
+    } else if (std::ranges::find(plan.base_missing, blob) == plan.base_missing.end()) {
+      plan.base_missing.push_back(blob);
+    }
+  }
+}
 
 }  // namespace
 
@@ -138,7 +188,8 @@ ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* s
       if (store != nullptr) plan.bytes_partial += std::min(store->partial_bytes(blob.digest), entry.size);
     }
   }
-  planner.finish(plan);
+  planner.finish(plan, store);
+  check_omitted(head, store, plan);
   return plan;
 }
 

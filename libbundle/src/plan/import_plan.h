@@ -33,6 +33,11 @@ struct ImportPlan {
   std::uint64_t packed_bytes = 0;  // of the pack stream that ready blobs are made from
   std::vector<std::uint32_t> missing_volumes;  // of the ones that were counted; empty: all are here
 
+  // Of a delta: the base blobs that the ready and waiting blobs are made from and that are here.
+  std::vector<format::BlobEntry> base_blobs;
+  // Blobs that the delta expects at the site and that it lacks: nothing can be imported then.
+  std::vector<format::BlobEntry> base_missing;
+
   bool complete() const { return waiting.empty(); }
   // Free space that the import needs at most.
   std::uint64_t disk_needed() const;
@@ -45,7 +50,7 @@ struct LeafPlaces {
 };
 
 // Reads every needed recipe once. `store` may be null: an empty site. Nothing is written.
-// Memory: a bit a group and about 60 bytes a blob, and the group reader's.
+// Of a delta it also tells what the base lacks. Memory: a bit a group and about 60 bytes a blob, and the group reader's.
 ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* store,
                      unpack::GroupReader& groups, const LeafPlaces& places, const Cancel& cancel);
 

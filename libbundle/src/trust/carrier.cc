@@ -34,6 +34,12 @@ std::string encode_carrier(const Carrier& carrier) {
     if (!json.find("bases")) json.set("bases", codec::Json::array());
     json.as_object().find("bases")->second.push_back(std::move(entry));
   }
+  if (carrier.base_list_size > 0) {
+    codec::Json list;
+    list.set("digest", carrier.base_list_digest.text());
+    list.set("size", carrier.base_list_size);
+    json.set("base_list", std::move(list));
+  }
   std::string encoded = codec::canonical_json(json);
   parse_carrier(encoded, "carrier");
   return encoded;
@@ -53,6 +59,11 @@ Carrier parse_carrier(std::string_view json, std::string_view what) {
   carrier.pack_size = pack.number("size", 0);
   for (const Fields& base : fields.objects("bases", kMaxCarrierBases)) {
     carrier.bases.push_back({base.name("name"), base.digest("digest")});
+  }
+  if (fields.has("base_list")) {
+    const Fields list = fields.object("base_list");
+    carrier.base_list_digest = list.digest("digest");
+    carrier.base_list_size = list.number("size", 1);
   }
   return carrier;
 }

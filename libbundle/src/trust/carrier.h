@@ -27,6 +27,9 @@ struct Carrier {
   std::uint64_t pack_size = 0;   // bytes of all packs
   std::uint64_t leaf_count = 0;  // leaves of the hash tree
   std::vector<CarrierBase> bases;
+  // Of bases.list, which names the base blobs that recipes read; size 0: they read none.
+  Digest base_list_digest;
+  std::uint64_t base_list_size = 0;
 
   bool operator==(const Carrier&) const = default;
 };

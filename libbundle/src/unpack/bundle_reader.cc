@@ -52,6 +52,15 @@ void check_blobs(const VerifiedHead& head) {
   }
 }
 
+// A delta that reads base blobs names them in bases.list, whose digest the carrier signs.
+std::vector<format::BlobEntry> read_base_list(const VolumeSet& volumes, const trust::Carrier& carrier) {
+  if (carrier.base_list_size == 0) return {};
+  const std::string& list = head_document(volumes, "bases.list");
+  check_digest(list, carrier.base_list_digest, carrier.base_list_size, "bases.list",
+               ErrorCode::statement_mismatch);
+  return format::decode_base_list(list, "bases.list");
+}
+
 void check_blob_list(const VerifiedHead& head) {
   std::uint64_t bytes = 0;
   for (const format::BlobEntry& blob : head.blobs) bytes += blob.size;
@@ -111,6 +120,7 @@ VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
   VerifiedHead head{std::move(release), std::move(carrier), manifest, list,
                     format::decode_blob_list(list, "blobs.list"), format::decode_index(as_bytes(index)),
                     std::move(release_signatures)};
+  head.index.base_blobs = read_base_list(volumes, *head.carrier);
   check_blob_list(head);
   check_blobs(head);
   if (head.index.pack_size() != head.carrier->pack_size ||

@@ -6,9 +6,21 @@
 
 #include "bundle/error.h"
 #include "codec/zstd.h"
+#include "unpack/recipe_player.h"
 
 namespace bundle::unpack {
 namespace {
+
+// Collects into memory that was reserved: growing step by step would take twice as much.
+class ReservedSink final : public Sink {
+ public:
+  explicit ReservedSink(std::size_t size) { bytes_.reserve(size); }
+  void write(ByteView bytes) override { bytes_.insert(bytes_.end(), bytes.begin(), bytes.end()); }
+  Bytes take() { return std::move(bytes_); }
+
+ private:
+  Bytes bytes_;
+};
 
 [[noreturn]] void throw_missing(std::uint32_t leaf) {
   throw Error(ErrorCode::volume_missing,
@@ -46,8 +58,25 @@ bool has_group(const LeafSource& source, const format::Group& group) {
   return true;
 }
 
-GroupReader::GroupReader(const format::Index& index, const LeafSource& source, std::uint64_t budget)
-    : index_(index), source_(source), budget_(budget) {}
+GroupReader::GroupReader(const format::Index& index, const LeafSource& source, std::uint64_t budget,
+                         BaseReader* base)
+    : index_(index), source_(source), budget_(budget), base_(base) {}
+
+BaseReader& GroupReader::base() const {
+  if (base_ != nullptr) return *base_;
+  throw Error(ErrorCode::base_missing, "this bundle is a delta: its blobs are made from those of a base release",
+              "Import it at a site that holds the base release.");
+}
+
+Bytes GroupReader::read_reference(const format::Group& group) {
+  const std::vector<format::Run> runs = reference_runs(*this, group);
+  std::uint64_t size = 0;
+  for (const format::Run& run : runs) size += run.length;
+  ReservedSink reference(static_cast<std::size_t>(size));
+  BaseCursors cursors(base());
+  for (const format::Run& run : runs) cursors.copy(run, reference);
+  return reference.take();
+}
 
 GroupReader::Plain GroupReader::decode(std::uint32_t number) {
   const format::Group& group = index_.groups[number];
@@ -60,7 +89,13 @@ GroupReader::Plain GroupReader::decode(std::uint32_t number) {
   packed_read_.fetch_add(packed.size(), std::memory_order_relaxed);
   decoded_.fetch_add(1, std::memory_order_relaxed);
   auto plain = std::make_shared<Bytes>(group.plain_size);
-  codec::zstd_decompress(packed, *plain, fmt::format("group {} of the bundle", number));
+  const std::string what = fmt::format("group {} of the bundle", number);
+  if (group.reference_size == 0) {
+    codec::zstd_decompress(packed, *plain, what);
+  } else {
+    const std::lock_guard lock(reference_mutex_);
+    codec::zstd_decompress(packed, *plain, what, read_reference(group));
+  }
   return plain;
 }
 

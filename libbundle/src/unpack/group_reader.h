@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/thread_pool.h"
 #include "format/index.h"
+#include "unpack/base_reader.h"
 #include "unpack/leaf_source.h"
 
 namespace bundle::unpack {
@@ -26,18 +27,21 @@ bool has_group(const LeafSource& source, const format::Group& group);
 
 // Thread-safe. Keeps decoded groups up to `budget` bytes; what nobody uses and was not used for the
 // longest goes first. Groups in use may exceed the budget: at most one per reader and stream and one
-// per read-ahead. Peak memory: budget, or what is in use, plus one packed group a thread.
+// per read-ahead. Peak memory: budget, or what is in use, plus one packed group a thread, plus one
+// reference (format::kMaxReferenceBytes): groups with references are decoded one at a time.
 class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;
 
   static constexpr std::uint64_t kDefaultBudget = 128 << 20;
 
-  // Neither owned.
+  // None owned. `base` may be null: what needs base blobs ends in Error{base_missing}.
   GroupReader(const format::Index& index, const LeafSource& source,
-              std::uint64_t budget = kDefaultBudget);
+              std::uint64_t budget = kDefaultBudget, BaseReader* base = nullptr);
 
   const format::Index& index() const { return index_; }
+  // Throws Error{base_missing} when there is none.
+  BaseReader& base() const;
   // The group's plain bytes. Decodes at most once at a time, whoever asks.
   Plain get(std::uint32_t group);
   // Starts to decode in the background if that is not done or under way.
@@ -56,6 +60,7 @@ class GroupReader {
   };
 
   Plain decode(std::uint32_t group);
+  Bytes read_reference(const format::Group& group);
   std::shared_future<Plain> claim(std::uint32_t group, std::promise<Plain>& promise, bool& mine);
   void fulfil(std::uint32_t group, std::promise<Plain>& promise);
   void forget(std::uint32_t group);
@@ -65,6 +70,8 @@ class GroupReader {
   const format::Index& index_;
   const LeafSource& source_;
   std::uint64_t budget_;
+  BaseReader* base_;
+  std::mutex reference_mutex_;  // held while a group with a reference is decoded
   std::atomic<std::uint64_t> packed_read_{0};
   std::atomic<std::uint64_t> decoded_{0};
   std::mutex mutex_;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "bundle/error.h"
@@ -78,6 +79,8 @@ class RunReader {
   void copy(const Run& run, Sink& out) {
     if (run.source == format::kZeroSource) {
       copy_zeros(run.length, out);
+    } else if (format::is_base_source(run.source)) {
+      copy_base(run, out);
     } else {
       copy_stream(run, out);
     }
@@ -90,6 +93,12 @@ class RunReader {
       out.write(ByteView(kZeros).first(part));
       length -= part;
     }
+  }
+
+  void copy_base(const Run& run, Sink& out) {
+    cancel_.check();
+    if (!base_) base_.emplace(groups_.base());
+    base_->copy(run, out);
   }
 
   void copy_stream(const Run& run, Sink& out) {
@@ -131,6 +140,7 @@ class RunReader {
 
   GroupReader& groups_;
   const Cancel& cancel_;
+  std::optional<BaseCursors> base_;
   std::vector<std::uint32_t> loads_;  // every group change of the recipe, in order
   std::size_t next_load_ = 0;
   std::array<const Group*, format::kStreamCount> current_{};
@@ -155,21 +165,24 @@ void play_deflate(RecipeReader& recipe, const Segment& segment, RunReader& runs,
 
 }  // namespace
 
-Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob) {
+Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size) {
   const Index& index = groups.index();
   Bytes recipe;
-  recipe.reserve(blob.recipe_size);
-  std::uint64_t offset = blob.recipe_offset;
-  while (recipe.size() < blob.recipe_size) {
+  recipe.reserve(size);
+  while (recipe.size() < size) {
     const Group& group = *index.find_group(format::kRecipeStream, offset);
     const auto plain = groups.get(index.group_number(group));
     const auto within = static_cast<std::size_t>(offset - group.plain_offset);
-    const std::size_t part = std::min(blob.recipe_size - recipe.size(), plain->size() - within);
+    const std::size_t part = std::min(size - recipe.size(), plain->size() - within);
     const ByteView bytes = ByteView(*plain).subspan(within, part);
     recipe.insert(recipe.end(), bytes.begin(), bytes.end());
     offset += part;
   }
   return recipe;
+}
+
+Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob) {
+  return read_recipe_stream(groups, blob.recipe_offset, blob.recipe_size);
 }
 
 void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
@@ -209,22 +222,51 @@ bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob
   return true;
 }
 
-void visit_groups(ByteView recipe, const format::Index& index, const Digest& blob,
-                  const std::function<void(std::uint32_t)>& visit) {
+void visit_runs(ByteView recipe, const format::Index& index, const Digest& blob,
+                const std::function<void(const Run&)>& visit) {
   RecipeReader reader(recipe, index, blob);
   Segment segment;
   while (reader.next_segment(segment)) {
+    for (std::uint64_t i = 0; i < segment.runs; ++i) visit(reader.next_run());
+  }
+}
+
+void visit_groups(ByteView recipe, const format::Index& index, const Digest& blob,
+                  const std::function<void(std::uint32_t)>& visit) {
+  visit_runs(recipe, index, blob, [&](const Run& run) {
+    if (run.source >= format::kStreamCount) return;
+    const std::uint64_t end = run.offset + run.length;
+    for (std::uint64_t offset = run.offset; offset < end;) {
+      const Group& group = *index.find_group(run.source, offset);
+      visit(index.group_number(group));
+      offset = group.plain_offset + group.plain_size;
+    }
+  });
+}
+
+std::vector<Run> reference_runs(GroupReader& groups, const Group& group) {
+  const Index& index = groups.index();
+  const auto refuse = [&](std::string_view reason) {
+    throw Error(ErrorCode::index_invalid,
+                fmt::format("the reference of group {} {}", index.group_number(group), reason),
+                std::string(format::kMadeWrong));
+  };
+  const Bytes list = read_recipe_stream(groups, group.reference_offset, group.reference_size);
+  RecipeReader reader(list, index, Digest());
+  std::vector<Run> runs;
+  std::uint64_t bytes = 0;
+  Segment segment;
+  while (reader.next_segment(segment)) {
+    if (segment.kind != SegmentKind::plain) refuse("is not made of base blobs alone");
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
-      const Run run = reader.next_run();
-      if (run.source >= format::kStreamCount) continue;
-      const std::uint64_t end = run.offset + run.length;
-      for (std::uint64_t offset = run.offset; offset < end;) {
-        const Group& group = *index.find_group(run.source, offset);
-        visit(index.group_number(group));
-        offset = group.plain_offset + group.plain_size;
-      }
+      runs.push_back(reader.next_run());
+      if (!format::is_base_source(runs.back().source)) refuse("is not made of base blobs alone");
+      if (runs.back().length > format::kMaxReferenceBytes - bytes) refuse("is too large");
+      bytes += runs.back().length;
     }
   }
+  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes) refuse("and the group are too large");
+  return runs;
 }
 
 }  // namespace bundle::unpack

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <vector>
 
 #include "bundle/progress.h"
 #include "format/blob_list.h"
@@ -11,7 +12,8 @@
 
 namespace bundle::unpack {
 
-// The recipe's bytes, out of the recipe stream. Throws what GroupReader throws.
+// Bytes of the recipe stream, and a blob's recipe. Throw what GroupReader throws.
+Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size);
 Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob);
 
 // Writes the blob's bytes from offset `skip` on to `out`. `skip` is allowed only when the recipe
@@ -23,6 +25,14 @@ void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& 
 
 // True when the blob can be continued at any offset: literal and plain segments only.
 bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob);
+
+// Calls visit(run) for every run of the recipe, in order of use.
+void visit_runs(ByteView recipe, const format::Index& index, const Digest& blob,
+                const std::function<void(const format::Run&)>& visit);
+
+// The base runs whose bytes, joined, are the group's reference. Throws Error{index_invalid} when the
+// list breaks docs/bundle-format.md section 4.5, and what GroupReader throws.
+std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group& group);
 
 // Calls visit(group number) for every group that the recipe's runs touch, in order of use;
 // the same group may be visited several times.

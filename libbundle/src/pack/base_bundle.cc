@@ -1,0 +1,95 @@
+#include "pack/base_bundle.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "bundle/error.h"
+#include "trust/carrier.h"
+#include "trust/statement.h"
+#include "unpack/bundle_reader.h"
+#include "unpack/recipe_player.h"
+
+namespace bundle::pack {
+namespace {
+
+constexpr std::uint64_t kGroupBudget = 64 << 20;
+
+void write_zeros(std::uint64_t length, Sink& out) {
+  static constexpr std::array<std::uint8_t, 64 << 10> kZeros{};
+  while (length > 0) {
+    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(length, kZeros.size()));
+    out.write(ByteView(kZeros).first(part));
+    length -= part;
+  }
+}
+
+}  // namespace
+
+BaseBundle::BaseBundle(FileSystem& fs, const Path& folder) : volumes_(unpack::open_volumes(fs, {folder})) {
+  const auto document = [this](std::string_view name) { return unpack::head_document(volumes_, name); };
+  name_ = trust::parse_statement(document("statement.json"), (folder / "statement.json").string()).version;
+  blob_list_ = document("blobs.list");
+  index_ = format::decode_index(as_bytes(document("index")));
+  if (!trust::parse_carrier(document("carrier.json"), (folder / "carrier.json").string()).bases.empty()) {
+    throw Error(ErrorCode::usage, fmt::format("{} is a delta itself", folder.string()),
+                "Name the full bundle of that release as the base: a delta lacks what its own base has.");
+  }
+  leaves_ = std::make_unique<unpack::VolumeLeaves>(volumes_, index_);
+  groups_ = std::make_unique<unpack::GroupReader>(index_, *leaves_, kGroupBudget);
+  for (const format::IndexedBlob& blob : index_.blobs) load(blob);
+}
+BaseBundle::~BaseBundle() = default;
+
+// Notes where the blob's bytes are. A mix of replayed members and others is left out: its plain
+// bytes are not those that the site will inflate.
+bool BaseBundle::load(const format::IndexedBlob& blob) {
+  const Bytes recipe = unpack::read_recipe(*groups_, blob);
+  format::RecipeReader reader(recipe, index_, blob.digest);
+  std::vector<Piece> pieces;
+  std::uint64_t size = 0;
+  bool plain = false;
+  bool inflated = false;
+  bool literal = false;
+  format::Segment segment;
+  while (reader.next_segment(segment)) {
+    literal = literal || segment.kind == format::SegmentKind::literal;
+    plain = plain || segment.kind == format::SegmentKind::plain;
+    inflated = inflated || segment.kind == format::SegmentKind::deflate;
+    for (std::uint64_t i = 0; i < segment.runs; ++i) {
+      pieces.push_back({size, reader.next_run()});
+      size += pieces.back().run.length;
+    }
+  }
+  if (size == 0 || plain == inflated || (plain && literal)) return false;
+  readable_.push_back({blob.digest, inflated ? format::kBasePlainSource : format::kBaseSource, size});
+  pieces_.emplace(blob.digest, std::move(pieces));
+  return true;
+}
+
+void BaseBundle::read(const Digest& blob, std::uint64_t offset, std::uint64_t length, Sink& out) const {
+  const std::vector<Piece>& pieces = pieces_.at(blob);
+  auto piece = std::ranges::upper_bound(pieces, offset, {}, &Piece::offset);
+  while (length > 0) {
+    if (piece == pieces.begin() || offset - std::prev(piece)->offset >= std::prev(piece)->run.length) {
+      throw Error(ErrorCode::internal, fmt::format("base blob {} is read past its end", blob.text()));
+    }
+    const Piece& from = *std::prev(piece);
+    const std::uint64_t within = offset - from.offset;
+    std::uint64_t part = std::min(length, from.run.length - within);
+    if (from.run.source == format::kZeroSource) {
+      write_zeros(part, out);
+    } else {
+      const format::Group& group = *index_.find_group(from.run.source, from.run.offset + within);
+      const auto plain = groups_->get(index_.group_number(group));
+      const std::uint64_t start = from.run.offset + within - group.plain_offset;
+      part = std::min<std::uint64_t>(part, plain->size() - start);
+      out.write(ByteView(*plain).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(part)));
+    }
+    offset += part;
+    length -= part;
+    if (offset == from.offset + from.run.length && piece != pieces.end()) ++piece;
+  }
+}
+
+}  // namespace bundle::pack
