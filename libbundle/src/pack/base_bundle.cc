@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "bundle/error.h"
+#include "codec/deflate_encoder.h"
 #include "trust/carrier.h"
 #include "trust/statement.h"
 #include "unpack/bundle_reader.h"
@@ -56,6 +57,8 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
     literal = literal || segment.kind == format::SegmentKind::literal;
     plain = plain || segment.kind == format::SegmentKind::plain;
     inflated = inflated || segment.kind == format::SegmentKind::deflate;
+    // Its runs begin with corrections, which no site inflates.
+    if (inflated && segment.family == codec::kTokenFamily) return false;
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
       pieces.push_back({size, reader.next_run()});
       size += pieces.back().run.length;
