@@ -55,7 +55,8 @@ void init(const Path& metadata, const std::string& file) {
   write_file_atomically(posix_file_system(), metadata / "root.json", as_bytes(text));
 }
 
-void refresh(const Path& metadata, const std::string& url) {
+void refresh(const Path& metadata, std::string url) {
+  if (!url.ends_with('/')) url += '/';
   FileSystem& fs = posix_file_system();
   const Path path = metadata / "root.json";
   auto root =
@@ -65,7 +66,7 @@ void refresh(const Path& metadata, const std::string& url) {
   transfer::HttpClient client(options);
   for (;;) {
     const std::string name = std::to_string(root.version() + 1) + ".root.json";
-    const std::string next = fetch(client, url + "/" + name);
+    const std::string next = fetch(client, url + name);
     if (next.empty()) break;
     root = root.update(next, name);
     write_file_atomically(fs, path, as_bytes(root.raw()));

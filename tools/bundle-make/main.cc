@@ -223,7 +223,7 @@ std::vector<Command> commands() {
        [](auto& add) {
          add("key", "ECDSA P-256 key: cosign's, or PEM of OpenSSL", string_value());
          add("password-file", "file whose first line opens the key", string_value());
-         add("password-fd", "open file descriptor with the password", cxxopts::value<int>());
+         add("password-fd", "open file descriptor with the password", string_value());
          add("sign-command", "shell command that signs: message on stdin, DER or base64 on stdout",
              string_value());
          add("public-key", "PEM file of the command's key", string_value());
