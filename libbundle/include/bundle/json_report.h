@@ -7,6 +7,7 @@
 #include "bundle/import.h"
 #include "bundle/make.h"
 #include "bundle/site.h"
+#include "bundle/site_setup.h"
 
 namespace bundle {
 
@@ -24,5 +25,7 @@ std::string to_json(const StoreAudit& audit);
 std::string to_json(const Activation& activation);
 std::string to_json(const GateAnswer& answer);
 std::string to_json(const CollectReport& report);
+std::string to_json(const CertificateReport& report);
+std::string to_json(const ClusterConfigReport& report);
 
 }  // namespace bundle
