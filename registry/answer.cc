@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-// What a digest names never changes; what a tag names changes with the next activation.
-constexpr std::string_view kCacheForEver = "public, max-age=31536000, immutable";
+// What a digest names never changes; what a tag names changes with the next activation. Not
+// "public": a shared cache must not keep what was asked for with credentials.
+constexpr std::string_view kCacheForEver = "max-age=31536000, immutable";
 constexpr std::string_view kAskAgain = "no-cache";
 
 bool is_lower_hex(std::string_view text) {
@@ -257,7 +258,26 @@ Answer answer_referrers(const Route& route, const Repository* repository) {
   return answer;
 }
 
+// A repository with several full names (the short name of more than one) is open to those who may
+// pull all of them. What does not exist is judged by the name that was asked for.
+bool may_pull(const Route& route, const Repository* repository, const Admission& admission) {
+  const auto allowed = [&](const std::string& name) {
+    return admission.policy().allows(admission.caller, Verb::pull, name);
+  };
+  if (repository == nullptr) return allowed(route.ns ? *route.ns + "/" + route.name : route.name);
+  return std::all_of(repository->full_names.begin(), repository->full_names.end(), allowed);
+}
+
 }  // namespace
+
+Failure unauthorized(std::string message) {
+  return {401, error_code::kUnauthorized, std::move(message)};
+}
+
+Failure refusal(const Caller& caller) {
+  if (!caller.known()) return unauthorized("this needs a user and a password, or a token");
+  return {403, error_code::kDenied, caller.name + " may not do this"};
+}
 
 Answer answer_text(unsigned status, std::string_view content_type, std::string body) {
   Answer answer;
@@ -272,14 +292,27 @@ Answer answer_text(unsigned status, std::string_view content_type, std::string b
 Answer answer_failure(const Failure& failure) {
   Answer answer = answer_text(failure.status, kJson, failure.body());
   if (failure.status == 405) answer.headers.emplace_back("Allow", "GET, HEAD");
-  if (failure.status == 503) answer.headers.emplace_back("Retry-After", "1");
+  // No Bearer challenge: it would have to name a token server, and clients would go there.
+  if (failure.status == 401) {
+    answer.headers.emplace_back("WWW-Authenticate", "Basic realm=\"bundle-registry\"");
+  }
+  if (failure.status == 429 || failure.status == 503)
+    answer.headers.emplace_back("Retry-After", "1");
   return answer;
 }
 
 AnswerOrWait answer_v2(const Route& route, bool is_head, bool verified,
-                       const RequestHeaders& headers, const Catalog& catalog, BlobFiles& files) {
-  if (route.kind == RouteKind::base) return answer_text(200, kJson, "{}");
+                       const RequestHeaders& headers, const Admission& admission,
+                       const Catalog& catalog, BlobFiles& files) {
+  if (route.kind == RouteKind::base) {
+    // Clients ask here whether to log in.
+    const bool must_log_in = admission.policy().has_secrets() && !admission.caller.known();
+    return must_log_in ? answer_failure(refusal(admission.caller)) : answer_text(200, kJson, "{}");
+  }
   const RepositoryPtr repository = catalog.find(route.name, route.ns);
+  if (!may_pull(route, repository.get(), admission)) {
+    return answer_failure(refusal(admission.caller));
+  }
   if (route.kind == RouteKind::referrers) return answer_referrers(route, repository.get());
   if (!repository) return answer_failure(name_unknown(route));
   if (route.kind == RouteKind::tags) return answer_tags(route, *repository);

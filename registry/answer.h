@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "io/unique_fd.h"
+#include "registry/access_policy.h"
 #include "registry/blob_files.h"
 #include "registry/catalog.h"
 #include "registry/failure.h"
@@ -46,12 +47,24 @@ struct NeedsVerification {
   BlobFacts facts;
 };
 
+// Who asks, and by which rules.
+struct Admission {
+  std::shared_ptr<const AccessPolicy> held;
+  Caller caller;
+  const AccessPolicy& policy() const { return *held; }
+};
+
 using AnswerOrWait = std::variant<Answer, NeedsVerification>;
 
 // Routes under /v2/. `is_head` only spares work: the caller leaves the body out.
 // `verified`: this request has waited for a verification already.
 AnswerOrWait answer_v2(const Route& route, bool is_head, bool verified,
-                       const RequestHeaders& headers, const Catalog& catalog, BlobFiles& files);
+                       const RequestHeaders& headers, const Admission& admission,
+                       const Catalog& catalog, BlobFiles& files);
+
+// 401 for somebody without a name, 403 for a caller who may not do this.
+Failure refusal(const Caller& caller);
+Failure unauthorized(std::string message);
 
 Answer answer_failure(const Failure& failure);
 Answer answer_text(unsigned status, std::string_view content_type, std::string body);

@@ -1,7 +1,6 @@
 #include "registry/blob_files.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,21 +58,43 @@ void BlobFiles::verify(const Digest& digest, const BlobFacts& facts) {
     const auto known = verdicts_.find(digest);
     if (known != verdicts_.end() && known->second.identity == before) return;
   }
+  const auto good = matches(fd.get(), digest, facts, [](std::uint64_t) { return true; });
+  if (!good) return;
+  // Changed while it was read: the next request finds another identity and verifies again.
+  remember(digest, before, *good && identify(fd.get()) == before);
+}
+
+std::optional<bool> BlobFiles::matches(int fd, const Digest& digest, const BlobFacts& facts,
+                                       const Pace& pace) {
   Sha256 hash;
   std::uint64_t total = 0;
   Bytes buffer(kHashBufferBytes);
   while (total <= facts.size) {
-    const ssize_t count =
-        ::pread(fd.get(), buffer.data(), buffer.size(), static_cast<off_t>(total));
+    const ssize_t count = ::pread(fd, buffer.data(), buffer.size(), static_cast<off_t>(total));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;  // unreadable now: nothing is known about the bytes
+    if (count < 0) return std::nullopt;  // unreadable now: nothing is known about the bytes
     if (count == 0) break;
     hash.write(ByteView(buffer).first(static_cast<std::size_t>(count)));
     total += static_cast<std::uint64_t>(count);
+    if (!pace(static_cast<std::uint64_t>(count))) return std::nullopt;
   }
-  const bool good = total == facts.size && hash.finish() == digest;
-  // Changed while it was read: the next request finds another identity and verifies again.
-  remember(digest, before, good && identify(fd.get()) == before);
+  return total == facts.size && hash.finish() == digest;
+}
+
+void BlobFiles::scrub(const Digest& digest, const BlobFacts& facts, const Pace& pace) {
+  const UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd) return;
+  const Identity before = identify(fd.get());
+  if (before.inode == 0) return;
+  // Memory may still hold what the disk has lost.
+  ::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
+  const auto good = matches(fd.get(), digest, facts, [&](std::uint64_t bytes) {
+    scrubbed_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    return pace(bytes);
+  });
+  if (!good || identify(fd.get()) != before) return;  // changed meanwhile: the next request looks
+  const std::lock_guard lock(mutex_);
+  verdicts_.insert_or_assign(digest, Verdict{before, *good});
 }
 
 void BlobFiles::remember(const Digest& digest, const Identity& identity, bool good) {
@@ -87,13 +108,13 @@ std::uint64_t BlobFiles::verified_count() const {
   return verified_count_;
 }
 
-std::vector<std::string> BlobFiles::damaged() const {
+std::vector<Digest> BlobFiles::damaged() const {
   const std::lock_guard lock(mutex_);
-  std::vector<std::string> words;
+  std::vector<Digest> found;
   for (const auto& [digest, verdict] : verdicts_) {
-    if (!verdict.good) words.push_back(fmt::format("blob {} is damaged", digest.text()));
+    if (!verdict.good) found.push_back(digest);
   }
-  return words;
+  return found;
 }
 
 }  // namespace bundle::registry

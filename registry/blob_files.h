@@ -1,9 +1,11 @@
 // Blob files, opened for sending only while they are what the release says.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -41,11 +43,17 @@ class BlobFiles {
   // Hashes the file and remembers the verdict for exactly this file. Takes as long as reading it.
   // A file that cannot be read gets no verdict.
   void verify(const Digest& digest, const BlobFacts& facts);
+  // Called with the bytes read since the last call; may take its time; false stops.
+  using Pace = std::function<bool(std::uint64_t bytes)>;
+  // Hashes the file whatever is known about it, from the disk and not from memory. What was stopped
+  // or cannot be read gets no verdict.
+  void scrub(const Digest& digest, const BlobFacts& facts, const Pace& pace);
 
   // Counters for /metrics.
   std::uint64_t verified_count() const;
-  // Blobs whose file was found damaged and not seen right since, in words.
-  std::vector<std::string> damaged() const;
+  std::uint64_t scrubbed_bytes() const { return scrubbed_bytes_.load(std::memory_order_relaxed); }
+  // Blobs whose file was found damaged and not seen right since.
+  std::vector<Digest> damaged() const;
 
  private:
   struct Identity {
@@ -62,12 +70,16 @@ class BlobFiles {
   };
 
   static Identity identify(int fd);
+  // Nothing when it was stopped or cannot be read.
+  static std::optional<bool> matches(int fd, const Digest& digest, const BlobFacts& facts,
+                                     const Pace& pace);
   void remember(const Digest& digest, const Identity& identity, bool good);
 
   const store::SiteStore& store_;
   mutable std::mutex mutex_;
   std::unordered_map<Digest, Verdict> verdicts_;
   std::uint64_t verified_count_ = 0;
+  std::atomic<std::uint64_t> scrubbed_bytes_{0};
 };
 
 }  // namespace bundle::registry

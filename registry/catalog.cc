@@ -280,6 +280,7 @@ class Builder {
           return a->descriptor.digest < b->descriptor.digest;
         });
       }
+      repository.full_names = {full};
       if (!name.host.empty()) merge_short(short_names[name.repository], repository);
       const auto shared = std::make_shared<const Repository>(std::move(repository));
       if (name.host.empty()) catalog_->site_repositories.emplace(full, shared);
@@ -295,6 +296,7 @@ class Builder {
   // built_ is in bytewise order of the full names, so the first host comes first and stays.
   static void merge_short(std::shared_ptr<Repository>& into, const Repository& from) {
     if (!into) into = std::make_shared<Repository>();
+    into->full_names.insert(into->full_names.end(), from.full_names.begin(), from.full_names.end());
     into->tags.insert(from.tags.begin(), from.tags.end());
     into->documents.insert(from.documents.begin(), from.documents.end());
     into->blobs.insert(from.blobs.begin(), from.blobs.end());

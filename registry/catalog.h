@@ -36,6 +36,9 @@ struct BlobFacts {
 // Only what the manifests of this repository reach: a client that may read one repository cannot
 // read another one through it.
 struct Repository {
+  // What access rules look at: every full name whose content is here (a short name may have more
+  // than one).
+  std::vector<std::string> full_names;
   std::map<std::string, DocumentPtr, std::less<>> tags;  // bytewise order, as tags/list wants it
   std::unordered_map<Digest, DocumentPtr> documents;
   std::unordered_map<Digest, BlobFacts> blobs;                     // documents' files too

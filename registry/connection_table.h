@@ -19,6 +19,7 @@ struct Connection {
   int socket = -1;   // owned by the HTTP library
   std::string peer;  // "192.0.2.7:41234"
   void* owner = nullptr;
+  std::string certificate_name;  // of the verified client certificate; its worker's only
 
   enum class Phase : std::uint8_t { awaiting_request, answering, held_by_us };
   std::atomic<Phase> phase{Phase::awaiting_request};

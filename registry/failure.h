@@ -10,10 +10,13 @@ namespace bundle::registry {
 // because the specification has no word for them.
 namespace error_code {
 inline constexpr std::string_view kBlobUnknown = "BLOB_UNKNOWN";
+inline constexpr std::string_view kDenied = "DENIED";
 inline constexpr std::string_view kDigestInvalid = "DIGEST_INVALID";
 inline constexpr std::string_view kManifestUnknown = "MANIFEST_UNKNOWN";
 inline constexpr std::string_view kNameInvalid = "NAME_INVALID";
 inline constexpr std::string_view kNameUnknown = "NAME_UNKNOWN";
+inline constexpr std::string_view kTooManyRequests = "TOOMANYREQUESTS";
+inline constexpr std::string_view kUnauthorized = "UNAUTHORIZED";
 inline constexpr std::string_view kUnsupported = "UNSUPPORTED";
 inline constexpr std::string_view kPageInvalid = "PAGINATION_NUMBER_INVALID";  // by custom
 inline constexpr std::string_view kRangeInvalid = "RANGE_INVALID";             // by custom

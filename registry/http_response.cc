@@ -1,17 +1,37 @@
 #include "registry/http_response.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <microhttpd.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <ctime>
+#include <utility>
 
 namespace bundle::registry {
 namespace {
 
 // Four full TLS records a read: larger pieces are no faster, and every open answer holds one.
 constexpr std::size_t kTlsReadBytes = 64 * 1024;
+
+constexpr std::pair<const char*, const char*> kCommonHeaders[] = {
+    {"Docker-Distribution-Api-Version", "registry/2.0"}, {"X-Content-Type-Options", "nosniff"}};
+
+// RFC 9110, section 5.6.7: "Sun, 06 Nov 1994 08:49:37 GMT", whatever the locale.
+std::string http_date() {
+  static constexpr std::array kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  static constexpr std::array kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  ::gmtime_r(&now, &parts);
+  return fmt::format("{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+                     kDays.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
+                     kMonths.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
 
 struct FileReader {
   FileSlice slice;
@@ -99,10 +119,20 @@ ResponsePtr make_response(Answer answer, bool is_head, bool tls, bool close_conn
   for (const auto& [name, value] : answer.headers) {
     MHD_add_response_header(response.get(), name.data(), value.c_str());
   }
-  MHD_add_response_header(response.get(), "Docker-Distribution-Api-Version", "registry/2.0");
-  MHD_add_response_header(response.get(), "X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : kCommonHeaders) {
+    MHD_add_response_header(response.get(), name, value);
+  }
   if (close_connection) MHD_add_response_header(response.get(), "Connection", "close");
   return response;
+}
+
+std::string response_head(const Answer& answer) {
+  std::string head = fmt::format(
+      "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: close\r\nContent-Length: {}\r\n", answer.status,
+      MHD_get_reason_phrase_for(answer.status), http_date(), answer.content_length);
+  for (const auto& [name, value] : answer.headers) head += fmt::format("{}: {}\r\n", name, value);
+  for (const auto& [name, value] : kCommonHeaders) head += fmt::format("{}: {}\r\n", name, value);
+  return head + "\r\n";
 }
 
 }  // namespace bundle::registry

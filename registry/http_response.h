@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "registry/answer.h"
 
@@ -17,5 +18,8 @@ using ResponsePtr = std::unique_ptr<MHD_Response, ResponseRelease>;
 // Plain HTTP sends a file by sendfile; TLS reads it in pieces large enough for full records.
 // nullptr when memory or file descriptors are out.
 ResponsePtr make_response(Answer answer, bool is_head, bool tls, bool close_connection);
+
+// The head of the same answer as text, for what is sent past the library; it closes the connection.
+std::string response_head(const Answer& answer);
 
 }  // namespace bundle::registry

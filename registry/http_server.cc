@@ -2,9 +2,9 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <gnutls/gnutls.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <strings.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 
 #include "bundle/error.h"
 #include "registry/answer.h"
+#include "registry/http_request.h"
 #include "registry/http_response.h"
 #include "registry/request_limits.h"
 
@@ -26,80 +27,9 @@ constexpr std::string_view kHtml = "text/html; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
 
-// One request from its request line to the end of its answer.
-struct Request {
-  std::string target;
-  std::variant<Route, Failure> route = Failure{400, error_code::kUnsupported, "no address"};
-  Clock::time_point began = Clock::now();
-  bool headers_seen = false;
-  bool verified = false;  // waited for a blob file to be hashed
-  std::string method;
-  std::string user_agent;
-  unsigned status = 0;  // 0: the HTTP library refused the request itself
-  std::uint64_t bytes = 0;
-
-  const Route* known_route() const { return std::get_if<Route>(&route); }
-};
-
-// What matters in the headers of one request.
-struct HeaderScan {
-  RequestHeaders wanted;
-  std::string_view user_agent;
-  std::string_view content_length;
-  int hosts = 0;
-  int content_lengths = 0;
-  bool transfer_encoding = false;
-};
-
-MHD_Result scan_header(void* closure, MHD_ValueKind /*kind*/, const char* name, const char* value) {
-  auto& scan = *static_cast<HeaderScan*>(closure);
-  const std::string_view text = value == nullptr ? std::string_view() : value;
-  const auto is = [name](const char* wanted) { return ::strcasecmp(name, wanted) == 0; };
-  if (is("Range")) scan.wanted.range = text;
-  if (is("If-Range")) scan.wanted.if_range = text;
-  if (is("If-None-Match")) scan.wanted.if_none_match = text;
-  if (is("User-Agent")) scan.user_agent = text;
-  if (is("Host")) ++scan.hosts;
-  if (is("Transfer-Encoding")) scan.transfer_encoding = true;
-  if (is("Content-Length")) {
-    ++scan.content_lengths;
-    scan.content_length = text;
-  }
-  return MHD_YES;
-}
-
-HeaderScan scan_headers(MHD_Connection* connection) {
-  HeaderScan scan;
-  MHD_get_connection_values(connection, MHD_HEADER_KIND, &scan_header, &scan);
-  return scan;
-}
-
-// Whatever leaves doubt where this request ends and the next one begins. Nothing here takes a
-// body, so any body is one.
-bool has_body(const HeaderScan& scan) {
-  return scan.transfer_encoding || scan.content_lengths > 1 ||
-         (scan.content_lengths == 1 && scan.content_length != "0");
-}
-
-std::string peer_text(MHD_Connection* connection) {
-  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-  if (info == nullptr || info->client_addr == nullptr) return "unknown";
-  const sockaddr* address = info->client_addr;
-  const socklen_t size =
-      address->sa_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  char host[NI_MAXHOST];
-  char port[NI_MAXSERV];
-  if (::getnameinfo(address, size, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
-    return "unknown";
-  }
-  return address->sa_family == AF_INET6 ? fmt::format("[{}]:{}", host, port)
-                                        : fmt::format("{}:{}", host, port);
-}
-
-Connection* connection_of(MHD_Connection* connection) {
-  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  return info == nullptr ? nullptr : static_cast<Connection*>(info->socket_context);
+unsigned worker_count(const ServerOptions& options) {
+  if (options.workers != 0) return options.workers;
+  return std::clamp(2 * std::thread::hardware_concurrency(), 4u, 32u);
 }
 
 }  // namespace
@@ -148,10 +78,11 @@ struct HttpCallbacks {
     if (server.log_.logs_requests()) request.user_agent = scan.user_agent;
     if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::answering);
     const bool readable = request.method == "GET" || request.method == "HEAD";
-    if (scan.hosts > 1 || (has_body(scan) && readable)) {
+    if (scan.hosts > 1 || scan.authorizations > 1 || (scan.has_body() && readable)) {
       return send(server, connection, request,
                   answer_failure({400, error_code::kUnsupported,
-                                  "a GET or HEAD request has one Host header and no body"}));
+                                  "a GET or HEAD request has one Host header, at most one "
+                                  "Authorization header and no body"}));
     }
     if (!readable) {
       return send(server, connection, request,
@@ -162,57 +93,103 @@ struct HttpCallbacks {
   }
 
   static MHD_Result finish(HttpServer& server, MHD_Connection* connection, Request& request) {
+    if (request.sent) return MHD_NO;  // closes the connection
     if (const auto* failure = std::get_if<Failure>(&request.route)) {
       return send(server, connection, request, answer_failure(*failure));
     }
     const Route& route = std::get<Route>(request.route);
-    switch (route.kind) {
-      case RouteKind::health:
-        return send(server, connection, request, answer_text(200, kJson, "{\"alive\":true}\n"));
-      case RouteKind::ready: {
-        const bool ready = server.site_.reasons_not_ready().empty();
-        return send(server, connection, request,
-                    answer_text(ready ? 200 : 503, kJson, server.site_.ready_json()));
-      }
-      case RouteKind::metrics:
-        return send(server, connection, request,
-                    answer_text(200, kPrometheus, server.site_.metrics_text()));
-      case RouteKind::status_page:
-        return send(server, connection, request,
-                    answer_text(200, kHtml, server.site_.status_html()));
-      case RouteKind::base:
-      case RouteKind::manifest:
-      case RouteKind::blob:
-      case RouteKind::tags:
-      case RouteKind::referrers:
-        break;
-    }
+    if (is_probe(route.kind)) return send(server, connection, request, answer_probe(server, route));
     const HeaderScan scan = scan_headers(connection);
+    const Connection* known = connection_of(connection);
+    CallerOrWait caller = server.gatekeeper_.identify(
+        scan.authorization, known == nullptr ? std::string() : known->certificate_name);
+    if (const auto* given = std::get_if<NeedsPasswordCheck>(&caller)) {
+      if (!request.password_checked) {
+        return wait_for_password(server, connection, request, *given);
+      }
+      caller = BadCredentials{};
+    }
+    if (!std::holds_alternative<Caller>(caller)) {
+      return send(server, connection, request, answer_failure(unauthorized("wrong credentials")));
+    }
+    const Admission admission{server.gatekeeper_.policy(), std::get<Caller>(caller)};
+    request.user = admission.caller.name;
+    if (is_site_page(route.kind)) {
+      return send(server, connection, request, answer_site_page(server, route, admission));
+    }
     const auto catalog = server.live_.current();
     AnswerOrWait result = answer_v2(route, request.method == "HEAD", request.verified, scan.wanted,
-                                    *catalog, server.files_);
+                                    admission, *catalog, server.files_);
     if (auto* answer = std::get_if<Answer>(&result)) {
       return send(server, connection, request, std::move(*answer));
     }
     return wait_for_verification(server, connection, request, std::get<NeedsVerification>(result));
   }
 
-  // The connection sleeps while a thread of its own reads the file; the worker goes on with others.
-  static MHD_Result wait_for_verification(HttpServer& server, MHD_Connection* connection,
-                                          Request& request, const NeedsVerification& blob) {
-    request.verified = true;
-    const std::lock_guard lock(server.hasher_mutex_);
-    if (!server.hasher_) {
+  static bool is_probe(RouteKind kind) {
+    return kind == RouteKind::health || kind == RouteKind::ready;
+  }
+  static bool is_site_page(RouteKind kind) {
+    return kind == RouteKind::metrics || kind == RouteKind::status_page;
+  }
+
+  // For machines that only want to know whether to restart this or to send clients here: open to
+  // everybody, and without names of repositories.
+  static Answer answer_probe(HttpServer& server, const Route& route) {
+    if (route.kind == RouteKind::health) return answer_text(200, kJson, "{\"alive\":true}\n");
+    const bool ready = server.site_.reasons_not_ready().empty();
+    return answer_text(ready ? 200 : 503, kJson, server.site_.ready_json());
+  }
+
+  static Answer answer_site_page(HttpServer& server, const Route& route,
+                                 const Admission& admission) {
+    if (!admission.policy().allows_status(admission.caller)) {
+      return answer_failure(refusal(admission.caller));
+    }
+    return route.kind == RouteKind::metrics
+               ? answer_text(200, kPrometheus, server.site_.metrics_text())
+               : answer_text(200, kHtml, server.site_.status_html());
+  }
+
+  // The connection sleeps while a thread of its own works; the worker goes on with others.
+  template <typename Task>
+  static MHD_Result sleep_until(HttpServer& server, MHD_Connection* connection, Request& request,
+                                std::unique_ptr<ThreadPool> HttpServer::*pool, Task task) {
+    const std::lock_guard lock(server.pools_mutex_);
+    if (!(server.*pool)) {
       return send(server, connection, request,
                   answer_failure({503, error_code::kUnavailable, "the registry is stopping"}));
     }
     if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::held_by_us);
     MHD_suspend_connection(connection);
-    server.hasher_->submit([&server, connection, blob] {
-      server.files_.verify(blob.digest, blob.facts);
+    (server.*pool)->submit([connection, task] {
+      task();
       MHD_resume_connection(connection);
     });
     return MHD_YES;
+  }
+
+  static MHD_Result wait_for_verification(HttpServer& server, MHD_Connection* connection,
+                                          Request& request, const NeedsVerification& blob) {
+    request.verified = true;
+    return sleep_until(server, connection, request, &HttpServer::hasher_,
+                       [&server, blob] { server.files_.verify(blob.digest, blob.facts); });
+  }
+
+  static MHD_Result wait_for_password(HttpServer& server, MHD_Connection* connection,
+                                      Request& request, const NeedsPasswordCheck& given) {
+    request.password_checked = true;
+    if (server.waiting_passwords_.fetch_add(1) >= kMaxWaitingPasswords) {
+      server.waiting_passwords_.fetch_sub(1);
+      return send(server, connection, request,
+                  answer_failure({429, error_code::kTooManyRequests,
+                                  "too many passwords are being checked; try again"}));
+    }
+    return sleep_until(server, connection, request, &HttpServer::password_checker_,
+                       [&server, given] {
+                         server.gatekeeper_.check(given);
+                         server.waiting_passwords_.fetch_sub(1);
+                       });
   }
 
   static MHD_Result send(HttpServer& server, MHD_Connection* connection, Request& request,
@@ -223,6 +200,10 @@ struct HttpCallbacks {
     const bool close = server.draining_.load(std::memory_order_relaxed);
     request.status = answer.status;
     request.bytes = is_head || answer.status == 304 ? 0 : answer.content_length;
+    if (!tls && request.bytes >= FileSender::kMinBytes &&
+        std::holds_alternative<FileSlice>(answer.body)) {
+      return send_large(server, connection, request, std::move(answer));
+    }
     ResponsePtr response = make_response(std::move(answer), is_head, tls, close);
     if (!response) {
       Answer busy = answer_failure(
@@ -234,6 +215,24 @@ struct HttpCallbacks {
     server.metrics_.count_answer(request.known_route(), request.status, request.bytes);
     if (!response) return MHD_NO;
     return MHD_queue_response(connection, request.status, response.get());
+  }
+
+  // The connection sleeps until the sender is done with its socket; then finish() closes it.
+  static MHD_Result send_large(HttpServer& server, MHD_Connection* connection, Request& request,
+                               Answer answer) {
+    const auto* socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const std::lock_guard lock(server.pools_mutex_);
+    if (socket == nullptr || !server.sender_) return MHD_NO;
+    server.metrics_.count_answer(request.known_route(), request.status, request.bytes);
+    request.sent = true;
+    MHD_suspend_connection(connection);
+    server.sender_->send(socket->connect_fd, response_head(answer),
+                         std::move(std::get<FileSlice>(answer.body)), answer.content_length,
+                         [connection, &request](bool complete) {
+                           request.sent_whole = complete;
+                           MHD_resume_connection(connection);
+                         });
+    return MHD_YES;
   }
 
   static void completed(void* closure, MHD_Connection* connection, void** context,
@@ -256,7 +255,9 @@ struct HttpCallbacks {
           std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - request->began)
               .count());
       record.user_agent = request->user_agent;
-      record.complete = code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
+      record.user = request->user;
+      record.complete =
+          request->sent ? request->sent_whole : code == MHD_REQUEST_TERMINATED_COMPLETED_OK;
       server->log_.request(record);
     } catch (const std::exception&) {
       // A line of the access log is worth no connection.
@@ -281,11 +282,40 @@ struct HttpCallbacks {
       fresh->socket = socket->connect_fd;
       fresh->owner = server;
       if (server->log_.logs_requests()) fresh->peer = peer_text(connection);
+      if (server->client_certificates_ && !demand_certificate(connection)) {
+        ::shutdown(fresh->socket, SHUT_RDWR);
+      }
       server->connections_.add(*fresh);
       server->metrics_.connection_opened();
       *context = fresh.release();
     } catch (const std::exception&) {
       *context = nullptr;
+    }
+  }
+
+  // Before the handshake. False when the session cannot be told: then nobody may use it.
+  static bool demand_certificate(MHD_Connection* connection) {
+    const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (info == nullptr || info->tls_session == nullptr) return false;
+    auto* session = static_cast<gnutls_session_t>(info->tls_session);
+    gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
+    gnutls_session_set_verify_function(session, &HttpCallbacks::verify_client);
+    return true;
+  }
+
+  // In the handshake; anything but 0 ends it.
+  static int verify_client(gnutls_session_t session) {
+    auto* raw = static_cast<MHD_Connection*>(gnutls_session_get_ptr(session));
+    Connection* known = raw == nullptr ? nullptr : connection_of(raw);
+    if (known == nullptr) return -1;
+    try {
+      const auto* server = static_cast<const HttpServer*>(known->owner);
+      auto name = server->client_certificates_->verify(session);
+      if (!name) return -1;
+      known->certificate_name = std::move(*name);
+      return 0;
+    } catch (const std::exception&) {
+      return -1;
     }
   }
 
@@ -313,21 +343,29 @@ HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::Site
             [&log](const std::string& text) { log.message(text); }),
       files_(live_.store()),
       site_(live_, files_, metrics_),
+      scrubber_(live_, files_, options.scrub_period,
+                [&log](const std::string& text) { log.message(text); }),
+      gatekeeper_(live_.store().fs(), options.access_file, /*may_push=*/false),
       connections_(options.patience, metrics_) {
   if (options.tls) {
     tls_ = std::make_unique<TlsIdentity>(live_.store().fs(), options.tls->certificate,
                                          options.tls->key);
+    if (options.tls->client_authorities) {
+      client_certificates_ = std::make_unique<ClientCertificates>(live_.store().fs(),
+                                                                  *options.tls->client_authorities);
+    }
   }
   for (const std::string& problem : live_.current()->problems) log_.message(problem);
   hasher_ = std::make_unique<ThreadPool>(2, std::max(1u, options.max_connections));
+  password_checker_ = std::make_unique<ThreadPool>(1, kMaxWaitingPasswords);
+  if (!tls_) sender_ = std::make_unique<FileSender>(worker_count(options));
   start(options, open_listen_socket(options.listen));
 }
 
 void HttpServer::start(const ServerOptions& options, ListenSocket listener) {
   unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO;
   if (tls_) flags |= MHD_USE_TLS;
-  unsigned workers = options.workers;
-  if (workers == 0) workers = std::clamp(2 * std::thread::hardware_concurrency(), 4u, 32u);
+  const unsigned workers = worker_count(options);
   const unsigned connections = std::max(options.max_connections, workers);
   const auto idle_seconds =
       static_cast<unsigned>(std::max<std::int64_t>(1, options.patience.window.count() / 1000));
@@ -366,16 +404,25 @@ void HttpServer::start(const ServerOptions& options, ListenSocket listener) {
 HttpServer::~HttpServer() {
   draining_.store(true);
   std::unique_ptr<ThreadPool> hasher;
+  std::unique_ptr<ThreadPool> password_checker;
+  std::unique_ptr<FileSender> sender;
   {
-    const std::lock_guard lock(hasher_mutex_);
+    const std::lock_guard lock(pools_mutex_);
     hasher = std::move(hasher_);
+    password_checker = std::move(password_checker_);
+    sender = std::move(sender_);
   }
-  hasher.reset();  // ends the running hashes; every suspended connection is awake afterwards
+  // Ends the running work; every suspended connection is awake afterwards.
+  hasher.reset();
+  password_checker.reset();
+  sender.reset();
   if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
 }
 
-void HttpServer::reload_certificate() {
+void HttpServer::reload() {
   if (tls_) tls_->reload();
+  if (client_certificates_) client_certificates_->reload();
+  gatekeeper_.reload();
 }
 
 bool HttpServer::drain(std::chrono::milliseconds limit) {

@@ -11,10 +11,14 @@
 
 #include "base/thread_pool.h"
 #include "registry/blob_files.h"
+#include "registry/client_certificates.h"
 #include "registry/connection_table.h"
+#include "registry/file_sender.h"
+#include "registry/gatekeeper.h"
 #include "registry/listen_socket.h"
 #include "registry/live_catalog.h"
 #include "registry/metrics.h"
+#include "registry/scrubber.h"
 #include "registry/server_log.h"
 #include "registry/site_state.h"
 #include "registry/tls_identity.h"
@@ -27,15 +31,19 @@ namespace bundle::registry {
 struct TlsFiles {
   Path certificate;
   Path key;
+  std::optional<Path> client_authorities;  // then only clients with a certificate are served
 };
 
 struct ServerOptions {
-  std::string listen = "127.0.0.1:5000";
+  std::string listen = "127.0.0.1:5000";  // or "systemd": see listen_socket.h
   std::optional<TlsFiles> tls;
+  std::optional<Path> access_file;  // nothing: everybody may pull
   unsigned workers = 0;  // 0: two a core, because a worker waits while a cold file is read
   unsigned max_connections = 4096;
   unsigned max_connections_per_peer = 512;
   ClientPatience patience;
+  // In which time every blob file is read again; 0: never.
+  std::chrono::milliseconds scrub_period{std::chrono::hours(7 * 24)};
   std::chrono::milliseconds store_interval{200};  // how often the store is looked at for a change
 };
 
@@ -54,9 +62,9 @@ class HttpServer {
   const std::string& address() const { return address_; }
   const LiveCatalog& catalog() const { return live_; }
 
-  // Reads the certificate files again; without TLS it does nothing. Throws Error{key_invalid} and
-  // keeps the old certificate when the new one is not usable.
-  void reload_certificate();
+  // Reads certificates and access file again. Throws what the constructor throws for them; what
+  // could not be read stays as it was.
+  void reload();
   // Takes no new connection, lets running answers end. False when `limit` passed first.
   bool drain(std::chrono::milliseconds limit);
 
@@ -70,11 +78,17 @@ class HttpServer {
   LiveCatalog live_;
   BlobFiles files_;
   SiteState site_;
+  Scrubber scrubber_;
+  Gatekeeper gatekeeper_;
   std::unique_ptr<TlsIdentity> tls_;
+  std::unique_ptr<ClientCertificates> client_certificates_;
   ConnectionTable connections_;
   std::atomic<bool> draining_{false};
-  std::mutex hasher_mutex_;
+  std::mutex pools_mutex_;
   std::unique_ptr<ThreadPool> hasher_;  // hashes changed blob files; requests wait suspended
+  std::unique_ptr<ThreadPool> password_checker_;  // one thread: guessing is not to take the machine
+  std::atomic<int> waiting_passwords_{0};
+  std::unique_ptr<FileSender> sender_;  // of large files without TLS
   MHD_Daemon* daemon_ = nullptr;
   std::string address_;
   std::uint16_t port_ = 0;

@@ -1,11 +1,14 @@
 #include "registry/listen_socket.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -60,9 +63,37 @@ void describe(ListenSocket& listener) {
                                                  : fmt::format("{}:{}", host, port);
 }
 
+// sd_listen_fds(3): the first descriptor after the standard ones, meant for this process and nobody
+// whom it starts.
+ListenSocket take_systemd_socket() {
+  constexpr int kFirst = 3;
+  const char* process = std::getenv("LISTEN_PID");
+  const char* count = std::getenv("LISTEN_FDS");
+  int listening = 0;
+  socklen_t size = sizeof listening;
+  if (process == nullptr || count == nullptr || std::to_string(::getpid()) != process ||
+      std::string_view(count) != "1" ||
+      ::getsockopt(kFirst, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || listening == 0) {
+    throw Error(ErrorCode::usage, "systemd has not given this process one listening socket",
+                "Start bundle-registry.socket with systemctl, or name an address after --listen.");
+  }
+  ::unsetenv("LISTEN_PID");
+  ::unsetenv("LISTEN_FDS");
+  ListenSocket listener;
+  listener.fd = UniqueFd(kFirst);
+  if (::fcntl(kFirst, F_SETFD, FD_CLOEXEC) != 0 ||
+      ::fcntl(kFirst, F_SETFL, ::fcntl(kFirst, F_GETFL) | O_NONBLOCK) != 0) {
+    throw Error(ErrorCode::network,
+                fmt::format("cannot use systemd's socket: {}", std::strerror(errno)));
+  }
+  describe(listener);
+  return listener;
+}
+
 }  // namespace
 
 ListenSocket open_listen_socket(const std::string& address) {
+  if (address == kSystemdSocket) return take_systemd_socket();
   const HostAndPort parts = split(address);
   addrinfo hints{};
   hints.ai_family = AF_UNSPEC;

@@ -14,8 +14,12 @@ struct ListenSocket {
   std::uint16_t port = 0;  // the kernel's choice when 0 was asked for
 };
 
-// `address` is ADDR:PORT or [ADDR]:PORT or NAME:PORT. Throws Error{usage} when it is none of these,
-// Error{network} when it cannot be bound.
+// What open_listen_socket takes for the socket that systemd has opened (sd_listen_fds(3)): it keeps
+// taking connections while the service is started anew.
+inline constexpr const char* kSystemdSocket = "systemd";
+
+// `address` is kSystemdSocket, or ADDR:PORT or [ADDR]:PORT or NAME:PORT. Throws Error{usage} when
+// it is none of these or when systemd gave no socket, Error{network} when it cannot be bound.
 ListenSocket open_listen_socket(const std::string& address);
 
 }  // namespace bundle::registry

@@ -17,7 +17,11 @@ Examples:
   bundle-registry serve --store /var/lib/bundle/store
       serves on 127.0.0.1:5000 for this machine only
   bundle-registry serve --store DIR --listen 0.0.0.0:5000 --tls-cert site.pem --tls-key site.key
-      serves the network; send SIGHUP after the certificate was renewed
+      serves the network; send SIGHUP after a certificate or the access
+      file was changed
+  bundle-registry serve --store DIR --listen 0.0.0.0:5000 --tls-cert site.pem --tls-key site.key \
+      --access /etc/bundle/access.yaml
+      asks for users and passwords as the file says
   bundle-registry serve --store DIR --listen 127.0.0.1:0 --port-file port --json
       any free port, its number in the file; messages and requests as JSON lines
 
@@ -32,11 +36,15 @@ cxxopts::Options describe_options() {
   auto add = options.add_options();
   add("command", "", cxxopts::value<std::string>());
   add("store", "the site store to serve; only read", cxxopts::value<std::string>(), "DIR");
-  add("listen", "where to listen", cxxopts::value<std::string>()->default_value("127.0.0.1:5000"),
-      "ADDR:PORT");
+  add("listen", "where to listen; systemd: on the socket that systemd gives",
+      cxxopts::value<std::string>()->default_value("127.0.0.1:5000"), "ADDR:PORT");
   add("tls-cert", "serve HTTPS with this certificate chain (PEM)", cxxopts::value<std::string>(),
       "FILE");
   add("tls-key", "its private key (PEM, not encrypted)", cxxopts::value<std::string>(), "FILE");
+  add("tls-client-ca", "serve only clients with a certificate of this authority (PEM)",
+      cxxopts::value<std::string>(), "FILE");
+  add("access", "who may pull what (docs/registry.md); without it everybody may",
+      cxxopts::value<std::string>(), "FILE");
   add("port-file", "write the bound port to this file when ready", cxxopts::value<std::string>(),
       "FILE");
   add("access-log", "one line per request on standard error");
@@ -51,6 +59,8 @@ cxxopts::Options describe_options() {
       cxxopts::value<unsigned>()->default_value("60"), "S");
   add("drain-timeout", "seconds that running downloads get after SIGTERM",
       cxxopts::value<unsigned>()->default_value("30"), "S");
+  add("scrub-days", "days in which every blob file is read again to find rot; 0: never",
+      cxxopts::value<unsigned>()->default_value("7"), "N");
   add("h,help", "this text");
   options.parse_positional({"command"});
   return options;
@@ -75,14 +85,22 @@ bundle::registry::ServeOptions read_options(const cxxopts::ParseResult& given) {
   options.store = given["store"].as<std::string>();
   options.server.listen = given["listen"].as<std::string>();
   if (given.count("tls-cert") != 0) {
-    options.server.tls = {given["tls-cert"].as<std::string>(), given["tls-key"].as<std::string>()};
+    options.server.tls = {
+        given["tls-cert"].as<std::string>(), given["tls-key"].as<std::string>(), {}};
+    if (given.count("tls-client-ca") != 0) {
+      options.server.tls->client_authorities = given["tls-client-ca"].as<std::string>();
+    }
+  } else if (given.count("tls-client-ca") != 0) {
+    throw Error(ErrorCode::usage, "--tls-client-ca needs --tls-cert and --tls-key", hint);
   }
+  if (given.count("access") != 0) options.server.access_file = given["access"].as<std::string>();
   if (given.count("port-file") != 0) options.port_file = given["port-file"].as<std::string>();
   options.server.workers = given["workers"].as<unsigned>();
   options.server.max_connections = given["max-connections"].as<unsigned>();
   options.server.max_connections_per_peer = given["max-connections-per-peer"].as<unsigned>();
   options.server.patience.request = patience;
   options.server.patience.window = patience;
+  options.server.scrub_period = std::chrono::hours(24) * given["scrub-days"].as<unsigned>();
   options.drain_limit = std::chrono::seconds(given["drain-timeout"].as<unsigned>());
   options.log_requests = given.count("access-log") != 0 || given.count("json") != 0;
   if (given.count("json") != 0) options.log_form = bundle::registry::LogForm::json;

@@ -21,5 +21,14 @@ inline constexpr int kMaxIndexDepth = 8;
 inline constexpr std::size_t kMaxTagsPerPage = 1000;
 // Repository and tag rows that the status page shows.
 inline constexpr std::size_t kMaxStatusRows = 2000;
+// An access file, and each of the files of users and tokens that it names.
+inline constexpr std::uint64_t kMaxAccessFileBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxAccessRules = 1000;
+inline constexpr std::size_t kMaxUserName = 128;
+inline constexpr std::size_t kMaxTokenBytes = 1024;
+// Requests that wait until a password was hashed; more are told to come back (429).
+inline constexpr int kMaxWaitingPasswords = 64;
+// PEM files of certificates and keys; chains have some KiB.
+inline constexpr std::uint64_t kMaxPemBytes = 1024 * 1024;
 
 }  // namespace bundle::registry

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "bundle/error.h"
+#include "registry/service_notice.h"
 
 namespace bundle::registry {
 namespace {
@@ -52,10 +53,10 @@ void write_stderr_line(std::string_view line) {
 
 void reload(HttpServer& server, const ServerLog& log) {
   try {
-    server.reload_certificate();
-    log.message("certificate read again");
+    server.reload();
+    log.message("certificates and access rules read again");
   } catch (const Error& error) {
-    log.message("the old certificate stays: " + error.message());
+    log.message("not all was read again, the old stays: " + error.message());
   }
 }
 
@@ -80,14 +81,18 @@ void serve(const ServeOptions& options) {
   if (options.port_file) {
     write_file_atomically(fs, *options.port_file, as_bytes(fmt::format("{}\n", server.port())));
   }
+  notify_service_manager("READY=1");
   for (;;) {
     int signal = 0;
     if (sigwait(&signals, &signal) != 0) continue;
     if (signal == SIGHUP) {
+      notify_service_manager("RELOADING=1");
       reload(server, log);
+      notify_service_manager("READY=1");
       continue;
     }
     log.message("stopping");
+    notify_service_manager("STOPPING=1");
     if (!server.drain(options.drain_limit)) log.message("some answers were cut");
     return;
   }

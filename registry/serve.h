@@ -19,9 +19,9 @@ struct ServeOptions {
   std::chrono::milliseconds drain_limit{30'000};
 };
 
-// Serves until SIGTERM or SIGINT, then drains and returns. SIGHUP reads the certificate again.
-// Messages and the access log go to standard error. Call it before any other thread is started:
-// it blocks these signals for the whole process. Throws what HttpServer throws.
+// Serves until SIGTERM or SIGINT, then drains and returns. SIGHUP reads certificates and access
+// rules again. Messages and the access log go to standard error. Call it before any other thread is
+// started: it blocks these signals for the whole process. Throws what HttpServer throws.
 void serve(const ServeOptions& options);
 
 }  // namespace bundle::registry

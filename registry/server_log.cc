@@ -55,6 +55,7 @@ void ServerLog::request(const RequestRecord& record) const {
   line.set("bytes", record.bytes);
   line.set("durationUs", record.duration_us);
   line.set("userAgent", printable(record.user_agent));
+  if (!record.user.empty()) line.set("user", record.user);
   line.set("complete", record.complete);
   write_line_(codec::dump_json(line));
 }

@@ -18,6 +18,7 @@ struct RequestRecord {
   std::uint64_t bytes = 0;  // of the body that was offered
   std::uint64_t duration_us = 0;
   std::string user_agent;
+  std::string user;      // empty: anybody
   bool complete = true;  // false: the connection ended before the answer was out
 };
 

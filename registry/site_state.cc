@@ -12,6 +12,13 @@ constexpr std::chrono::seconds kCheckInterval{2};
 // An operator needs a few names to act; a lost store would list thousands.
 constexpr std::size_t kMaxReasons = 20;
 
+bool is_offered(const Catalog& catalog, const Digest& digest) {
+  for (const auto& [name, repository] : catalog.repositories) {
+    if (repository->blobs.contains(digest)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<std::string> SiteState::check() const {
@@ -22,7 +29,10 @@ std::vector<std::string> SiteState::check() const {
   }
   if (!catalog->leading) reasons.push_back("no release has been imported");
   for (const std::string& problem : catalog->problems) reasons.push_back(problem);
-  for (const std::string& damage : files_.damaged()) reasons.push_back(damage);
+  for (const Digest& digest : files_.damaged()) {
+    if (!is_offered(*catalog, digest)) continue;  // removed with its release
+    reasons.push_back(fmt::format("blob {} is damaged", digest.text()));
+  }
   for (const auto& blob : catalog->leading_blobs) {
     if (reasons.size() >= kMaxReasons) break;
     try {
@@ -86,6 +96,8 @@ std::string SiteState::metrics_text() {
   out += metric_text("bundle_registry_blob_verifications_total", "counter",
                      "Blob files hashed because they were not the known ones.",
                      files_.verified_count());
+  out += metric_text("bundle_registry_scrubbed_bytes_total", "counter",
+                     "Bytes of blob files that the scrub has read.", files_.scrubbed_bytes());
   if (catalog->leading) {
     // A version is SemVer: nothing in it needs escaping in a label.
     out += fmt::format(

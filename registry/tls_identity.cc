@@ -7,12 +7,12 @@
 #include <array>
 
 #include "bundle/error.h"
+#include "registry/request_limits.h"
 
 namespace bundle::registry {
 namespace {
 
 constexpr std::chrono::minutes kRetiredFor{10};
-constexpr std::uint64_t kMaxPemBytes = 1024 * 1024;  // chains have some KiB
 constexpr unsigned kMaxChain = 16;
 
 gnutls_datum_t datum(Bytes& bytes) {

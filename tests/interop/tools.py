@@ -111,13 +111,14 @@ def assert_clean_store(test, store, versions):
 class Registry:
     """A running bundle-registry; a context manager that gives host:port."""
 
-    def __init__(self, store):
-        self.store = store
+    def __init__(self, store, *options):
+        self.store, self.options = store, list(map(str, options))
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp()
         port_file = pathlib.Path(self.folder, "port")
-        command = [str(REGISTRY), "serve", "--store", str(self.store), "--listen", "127.0.0.1:0", "--port-file", str(port_file)]
+        command = [str(REGISTRY), "serve", "--store", str(self.store), "--listen", "127.0.0.1:0", "--port-file", str(port_file),
+                   *self.options]
         self.log = open(pathlib.Path(self.folder, "log"), "wb")
         self.process = subprocess.Popen(command, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 60

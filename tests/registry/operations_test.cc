@@ -1,6 +1,7 @@
 // Live switch, health, metrics, status page, damage, hostile clients.
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
@@ -188,6 +189,56 @@ TEST_F(OperationsTest, ADamagedManifestIsAProblemAndNotServed) {
   EXPECT_NE(ready.body.find(has.server_new.digest.text()), std::string::npos);
 }
 
+TEST_F(OperationsTest, TheScrubFindsRotThatLeftNoTrace) {
+  // Rotten before its release was published: nothing about the file tells that it changed.
+  ReleaseDraft third = store.draft();
+  const auto rotten = third.blob("will rot", oci::media_type::kLayerTarGzip);
+  third.name("registry.example.com", "app/server", "rot", third.image({rotten}));
+  flip_byte(rotten.digest);
+  store.publish(std::move(third), "1.2.0", 3);
+  auto options = quick_options();
+  options.scrub_period = milliseconds(0);
+  start(options);
+  EXPECT_EQ(get(port(), "/readyz").status, 200);
+  EXPECT_EQ(get(port(), blob_target(rotten)).status, 200);
+  options.scrub_period = milliseconds(300);
+  start(options);
+  EXPECT_TRUE(eventually([&] {
+    const RawReply ready = get(port(), "/readyz");
+    return ready.status == 503 && ready.body.find(rotten.digest.text()) != std::string::npos;
+  }));
+  EXPECT_EQ(get(port(), blob_target(rotten)).status, 500);
+  EXPECT_EQ(get(port(), blob_target(has.large)).body, has.large_layer);
+  EXPECT_TRUE(eventually([&] {
+    for (const auto& line : lines.lines()) {
+      if (line.find("scrub: blob " + rotten.digest.text()) != std::string::npos) return true;
+    }
+    return false;
+  }));
+  // Gone with its release: no reason to be unready for ever.
+  store.remove_release("1.2.0");
+  EXPECT_TRUE(eventually([&] { return get(port(), "/readyz").status == 200; }));
+}
+
+TEST_F(OperationsTest, WithoutFileDescriptorsItAnswers503AndRecovers) {
+  start();
+  RawConnection client(port());  // has its own already
+  client.send("GET /healthz HTTP/1.1\r\nHost: r\r\n\r\n");
+  EXPECT_EQ(client.read_reply().status, 200);
+  std::vector<UniqueFd> taken;
+  for (;;) {
+    UniqueFd one(::dup(0));
+    if (!one) break;
+    taken.push_back(std::move(one));
+  }
+  client.send("GET " + blob_target(has.large) + " HTTP/1.1\r\nHost: r\r\n\r\n");
+  const RawReply without = client.read_reply();
+  taken.clear();
+  EXPECT_EQ(without.status, 503);
+  EXPECT_EQ(without.header("retry-after"), "1");
+  EXPECT_EQ(get(port(), blob_target(has.large)).body, has.large_layer);
+}
+
 TEST_F(OperationsTest, MetricsCountWhatHappened) {
   get(port(), kServer + "/manifests/1.0.0");
   get(port(), kServer + "/manifests/nothing");
@@ -338,6 +389,62 @@ TEST_F(OperationsTest, OnePeerGetsOnlySoManyConnections) {
   EXPECT_EQ(fourth.read_reply().status, 0);
   held.clear();
   EXPECT_TRUE(eventually([&] { return get(port(), "/v2/").status == 200; }));
+}
+
+TEST_F(OperationsTest, LargeBlobsAreSentWholeAndInParts) {
+  std::string content;
+  for (int i = 0; content.size() < (9 << 20); ++i) content += std::to_string(i * 7919) + ";";
+  ReleaseDraft third = store.draft();
+  const auto big = third.blob(content, oci::media_type::kLayerTarGzip);
+  third.name("registry.example.com", "app/server", "big", third.image({big}));
+  store.publish(std::move(third), "1.2.0", 3);
+  const RawReply whole = get(port(), blob_target(big));
+  EXPECT_EQ(whole.status, 200);
+  EXPECT_TRUE(whole.whole);
+  EXPECT_EQ(sha256(as_bytes(whole.body)), big.digest);
+  EXPECT_EQ(whole.header("connection"), "close");
+  EXPECT_EQ(whole.header("docker-content-digest"), big.digest.text());
+  EXPECT_EQ(whole.header("accept-ranges"), "bytes");
+  EXPECT_EQ(whole.header("docker-distribution-api-version"), "registry/2.0");
+  EXPECT_EQ(whole.header("date").substr(whole.header("date").size() - 4), " GMT");
+  const RawReply part = get(port(), blob_target(big), {"Range: bytes=1000001-8000000"});
+  EXPECT_EQ(part.status, 206);
+  EXPECT_EQ(part.body, content.substr(1'000'001, 7'000'000));
+  EXPECT_EQ(part.header("content-range"),
+            "bytes 1000001-8000000/" + std::to_string(content.size()));
+  EXPECT_EQ(request(port(), "HEAD", blob_target(big)).header("content-length"),
+            std::to_string(content.size()));
+
+  // The client that says more than one request loses nothing of the first answer.
+  RawConnection talkative(port());
+  talkative.send("GET " + blob_target(big) + " HTTP/1.1\r\nHost: r\r\n\r\n" +
+                 "GET /healthz HTTP/1.1\r\nHost: r\r\n\r\n");
+  const RawReply first = talkative.read_reply();
+  EXPECT_EQ(sha256(as_bytes(first.body)), big.digest);
+  EXPECT_TRUE(talkative.closed_within(milliseconds(10'000)));
+
+  std::vector<std::thread> clients;
+  std::atomic<int> good{0};
+  for (int i = 0; i < 16; ++i) {
+    clients.emplace_back([&] {
+      if (get(port(), blob_target(big)).body == content) ++good;
+    });
+  }
+  for (auto& client : clients) client.join();
+  EXPECT_EQ(good, 16);
+  // A client that leaves, and a server that leaves.
+  for (int i = 0; i < 4; ++i) {
+    RawConnection leaving(port());
+    leaving.send("GET " + blob_target(big) + " HTTP/1.1\r\nHost: r\r\n\r\n");
+  }
+  EXPECT_TRUE(eventually([&] {
+    return get(port(), "/metrics").body.find("bundle_registry_requests_in_flight 1\n") !=
+           std::string::npos;
+  }));
+  RawConnection held(port());
+  held.send("GET " + blob_target(big) + " HTTP/1.1\r\nHost: r\r\n\r\n");
+  std::this_thread::sleep_for(milliseconds(50));
+  server.reset();
 }
 
 TEST_F(OperationsTest, DrainingLetsARunningDownloadEnd) {

@@ -21,7 +21,7 @@ class TlsTest : public RegistryTest {
   std::string path(const std::string& name) const { return (files / name).string(); }
   registry::ServerOptions options() const {
     auto options = quick_options();
-    options.tls = registry::TlsFiles{path("site.pem"), path("site.key")};
+    options.tls = registry::TlsFiles{path("site.pem"), path("site.key"), {}};
     return options;
   }
   ProgramResult curl(const std::string& target, std::vector<std::string> more = {}) {
@@ -69,8 +69,50 @@ TEST_F(TlsTest, ANewCertificateIsTakenWithoutARestart) {
   EXPECT_NE(peer_subject().find("first"), std::string::npos);
   make_certificate("second");
   EXPECT_NE(peer_subject().find("first"), std::string::npos);
-  server->reload_certificate();
+  server->reload();
   EXPECT_NE(peer_subject().find("second"), std::string::npos);
+}
+
+TEST_F(TlsTest, OnlyClientsWithACertificateOfTheAuthorityAreServed) {
+  make_certificate("first");
+  make_certificate("other", "other");
+  // An authority, a client of it, and a server certificate of it, which is no client's.
+  const std::string script =
+      "set -e; cd " + files.path().string() +
+      "\nnew='openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'\n"
+      "$new -x509 -subj /CN=authority -keyout ca.key -out ca.pem\n"
+      "for kind in client server; do\n"
+      "$new -subj /CN=node-1 -keyout $kind.key -out $kind.csr\n"
+      "echo extendedKeyUsage=${kind}Auth > ext\n"
+      "openssl x509 -req -in $kind.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 "
+      "-extfile ext -out $kind.pem\ndone\n";
+  const auto made = run_program({"bash", "-c", script});
+  ASSERT_EQ(made.status, 0) << made.output;
+  files.write("access.yaml",
+              "apiVersion: bundle/v1\nkind: RegistryAccess\nrules:\n"
+              "- {prefix: \"\", pull: [node-1]}\n");
+  auto mutual = options();
+  mutual.tls->client_authorities = path("ca.pem");
+  mutual.access_file = path("access.yaml");
+  start(mutual);
+  const auto as = [&](const std::string& who, const std::string& newest) {
+    return curl("/v2/app/server/manifests/1.0.0",
+                {"--cert", path(who + ".pem"), "--key", path(who + ".key"), "-o", path("m"), "-w",
+                 "%{http_code}", "--tls-max", newest});
+  };
+  for (const std::string newest : {"1.2", "1.3"}) {
+    EXPECT_EQ(as("client", newest).output, "200") << newest;
+    EXPECT_NE(as("server", newest).status, 0) << newest;
+    EXPECT_NE(as("other", newest).status, 0) << newest;
+    EXPECT_NE(curl("/healthz", {"--tls-max", newest}).status, 0) << newest;
+  }
+  // Another authority after a reload.
+  std::filesystem::copy_file(path("other.pem"), path("ca.pem"),
+                             std::filesystem::copy_options::overwrite_existing);
+  server->reload();
+  EXPECT_NE(as("client", "1.3").status, 0);
+  files.write("ca.pem", "none");
+  expect_error(ErrorCode::key_invalid, [&] { server->reload(); });
 }
 
 TEST_F(TlsTest, ABadCertificateIsRefusedAndTheOldOneStays) {
@@ -78,10 +120,10 @@ TEST_F(TlsTest, ABadCertificateIsRefusedAndTheOldOneStays) {
   make_certificate("other", "other");
   start(options());
   files.write("site.pem", "no certificate");
-  expect_error(ErrorCode::key_invalid, [&] { server->reload_certificate(); });
+  expect_error(ErrorCode::key_invalid, [&] { server->reload(); });
   std::filesystem::copy_file(path("other.pem"), path("site.pem"),
                              std::filesystem::copy_options::overwrite_existing);
-  expect_error(ErrorCode::key_invalid, [&] { server->reload_certificate(); });  // another key's
+  expect_error(ErrorCode::key_invalid, [&] { server->reload(); });  // another key's
   EXPECT_NE(peer_subject().find("first"), std::string::npos);
   auto bad = options();
   expect_error(ErrorCode::key_invalid, [&] { start(bad); });

@@ -55,7 +55,7 @@ TEST(RegistryTool, ServesUntilSigtermAndReadsTheCertificateOnSighup) {
       "for i in $(seq 200); do [ -s port ] && break; sleep 0.05; done\n"
       "curl -sS http://127.0.0.1:$(cat port)/v2/\n"
       "kill -HUP $pid\n"
-      "for i in $(seq 200); do grep -q 'read again' log && break; sleep 0.05; done\n"
+      "for i in $(seq 200); do grep -q 'rules read again' log && break; sleep 0.05; done\n"
       "curl -sS http://127.0.0.1:$(cat port)/v2/\n"
       "kill -TERM $pid; wait $pid; echo \" exit $?\"\n";
   const auto result = run_program({"sh", "-c", script});

@@ -6,6 +6,7 @@
 #include "bundle/import.h"
 #include "bundle/json_report.h"
 #include "bundle/site.h"
+#include "bundle/site_setup.h"
 #include "common/cli.h"
 
 namespace {
@@ -242,6 +243,43 @@ void collect(const Invocation& call) {
   fmt::print("{} {} blobs, {}\n", verb, report.blobs, format_size(report.bytes));
 }
 
+void gen_cert(const Invocation& call) {
+  bundle::CertificateOptions options;
+  options.folder = call.required("out");
+  if (call.has("name")) options.names = call.options["name"].as<std::vector<std::string>>();
+  options.client = call.text("client");
+  options.days = call.options["days"].as<unsigned>();
+  const auto report = bundle::generate_certificates(options);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("{}: for {}, until {}\n", report.certificate.string(),
+             options.client.empty() ? fmt::format("{}", fmt::join(report.names, ", ")) : options.client,
+             report.expires);
+  fmt::print("key: {} (keep it secret)\n", report.key.string());
+  fmt::print("authority: {}{}\n  SHA-256 {}\n", report.authority.string(),
+             report.new_authority ? " (new)" : "", report.fingerprint);
+}
+
+void k3s_config(const Invocation& call) {
+  bundle::ClusterConfigOptions options;
+  options.endpoint = call.required("endpoint");
+  options.folder = call.required("out");
+  options.ca_file = call.text("ca");
+  options.user = call.text("user");
+  options.password_file = call.text("password-file");
+  options.store = call.text("store");
+  if (call.has("node-ca-path")) options.node_ca_path = call.text("node-ca-path");
+  if (call.has("flux-namespace")) options.flux_namespace = call.text("flux-namespace");
+  const auto report = bundle::write_cluster_config(options);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  for (const auto& file : report.files) fmt::print("{}\n", file.string());
+}
+
 std::vector<Command> commands() {
   return {
       {"plan", "SRC... --store DIR [--trust PUB|ROOT]", "show what an import would do; writes nothing",
@@ -292,6 +330,32 @@ std::vector<Command> commands() {
          add("dry-run", "only say what would be removed");
        },
        collect},
+      {"gen-cert", "--out DIR --name NAME...", "make or renew the site's authority and the registry's certificate",
+       "  bundle-import gen-cert --out /etc/bundle/tls --name registry.example.com --name 192.0.2.10\n"
+       "  bundle-import gen-cert --out /etc/bundle/tls                    renews with the same names\n"
+       "  bundle-import gen-cert --out /etc/bundle/tls --client node-1    for mutual TLS\n",
+       [](auto& add) {
+         add("out", "folder for ca.pem, ca.key, server.pem, server.key", string_value());
+         add("name", "DNS name or IP address of the registry; may be repeated",
+             cxxopts::value<std::vector<std::string>>());
+         add("client", "make a client certificate of this name instead", string_value());
+         add("days", "how long it is valid", cxxopts::value<unsigned>()->default_value("825"));
+       },
+       gen_cert},
+      {"k3s-config", "--endpoint URL --out DIR", "write the files that send k3s and Flux to this site's registry",
+       "  bundle-import k3s-config --endpoint https://registry.example.com:5000 --ca /etc/bundle/tls/ca.pem \\\n"
+       "      --user node --password-file node.password --out k3s\n",
+       [](auto& add) {
+         add_store(add);
+         add("endpoint", "https://HOST:PORT of the registry, or http:// without TLS", string_value());
+         add("out", "folder for registries.yaml and the others", string_value());
+         add("ca", "certificate of the registry's authority", string_value());
+         add("node-ca-path", "where nodes keep that certificate", string_value());
+         add("user", "user that nodes and Flux log in as", string_value());
+         add("password-file", "file with that user's password or token", string_value());
+         add("flux-namespace", "namespace of the secrets (default: flux-system)", string_value());
+       },
+       k3s_config},
   };
 }
 

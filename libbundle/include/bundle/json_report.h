@@ -7,6 +7,7 @@
 #include "bundle/import.h"
 #include "bundle/make.h"
 #include "bundle/site.h"
+#include "bundle/site_setup.h"
 #include "bundle/trust.h"
 
 namespace bundle {
@@ -31,5 +32,7 @@ std::string to_json(const TrustMergeReport& report);
 std::string to_json(const SignedDocumentReport& report);
 std::string to_json(const SiteTrust& report);
 std::string to_json(const TrustUpdate& report);
+std::string to_json(const CertificateReport& report);
+std::string to_json(const ClusterConfigReport& report);
 
 }  // namespace bundle

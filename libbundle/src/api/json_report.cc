@@ -190,4 +190,18 @@ std::string to_json(const CollectReport& r) {
   return print(out);
 }
 
+std::string to_json(const CertificateReport& r) {
+  Json out;
+  out.set("authority", r.authority.string()).set("certificate", r.certificate.string());
+  out.set("key", r.key.string()).set("names", strings(r.names)).set("expires", r.expires);
+  out.set("fingerprint", r.fingerprint).set("new_authority", r.new_authority);
+  return print(out);
+}
+
+std::string to_json(const ClusterConfigReport& r) {
+  Json out;
+  out.set("files", paths(r.files)).set("registries", strings(r.registries));
+  return print(out);
+}
+
 }  // namespace bundle

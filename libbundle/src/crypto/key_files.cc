@@ -1,6 +1,7 @@
 // Key and password files.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 #include <cstring>
 
 #include "bundle/error.h"
+#include "crypto/secret_file.h"
 #include "crypto/signer.h"
 #include "io/unique_fd.h"
 
@@ -128,6 +130,22 @@ SecretBytes read_password_fd(int fd) {
   }
   content.shrink(size);
   return first_line(std::move(content), what);
+}
+
+void write_secret_file(FileSystem& fs, const Path& path, ByteView content) {
+  const Path beside = with_suffix(path, ".new");
+  fs.remove(beside);
+  write_new_secret_file(beside, content);
+  // Renewed by root, read by the service: the owner stays.
+  struct stat old {};
+  if (::lstat(path.c_str(), &old) == 0 && S_ISREG(old.st_mode) && old.st_uid != ::geteuid() &&
+      ::lchown(beside.c_str(), old.st_uid, old.st_gid) != 0) {
+    fs.remove(beside);
+    fail("keep the owner of", path, errno);
+  }
+  fs.rename(beside, path);
+  const Path parent = path.parent_path();
+  fs.sync_directory(parent.empty() ? Path(".") : parent);
 }
 
 void write_key_pair(FileSystem& fs, const Path& name, const MinisignSecretKey& key,
