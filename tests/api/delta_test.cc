@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ctime>
 
 #include "bundle/import.h"
 #include "bundle/make.h"
@@ -21,7 +22,6 @@ using std::filesystem::path;
 const Cancel kNoCancel;
 constexpr std::uint64_t kIdenticalLimit = 64 << 10;
 constexpr std::uint64_t kBytesPerBlob = 40;
-constexpr const char* kEpoch = "1893456000";
 
 SampleOptions sample(const std::string& version) {
   SampleOptions options;
@@ -54,6 +54,9 @@ class Deltas {
     static const Deltas deltas;
     return deltas;
   }
+  // The SBOM and the provenance have the time of creation in them: one for all, or no two releases
+  // would share these.
+  const std::string time = std::to_string(std::time(nullptr));
   TempDirectory folder;
   SampleKey key = make_sample_key(folder / "vendor");
   MakeReport delta;     // 1.0.0 to 1.1.0
@@ -64,6 +67,7 @@ class Deltas {
 
  private:
   Deltas() {
+    const ScopedVariable created("SOURCE_DATE_EPOCH", time);
     for (const char* version : {"1.0.0", "1.0.5", "1.1.0"}) make_sample_release(full(version), key, sample(version));
     delta = make_delta(inputs("1.1.0"), folder / "delta", key, {full("1.0.0")});
     two_bases = make_delta(inputs("1.1.0"), folder / "two", key, {full("1.0.0"), full("1.0.5")});
@@ -99,6 +103,7 @@ class DeltaTest : public ::testing::Test {
   }
 
   const Deltas& deltas_ = Deltas::get();
+  const ScopedVariable created_{"SOURCE_DATE_EPOCH", deltas_.time};
   TempDirectory folder_;
   path store_ = folder_ / "store";
   path delta_ = deltas_.folder / "delta";
@@ -117,6 +122,12 @@ TEST_F(DeltaTest, GivesTheBlobsOfTheFullBundle) {
   EXPECT_TRUE(audit_store(store_, 2, silent_progress(), kNoCancel).problems.empty());
 }
 
+// What a delta leaves out is in the SBOM all the same.
+TEST_F(DeltaTest, HasTheStatementOfTheFullBundle) {
+  EXPECT_EQ(read_parts(volumes_in(delta_).front()).document("statement.json"),
+            read_parts(volumes_in(deltas_.full("1.1.0")).front()).document("statement.json"));
+}
+
 TEST_F(DeltaTest, IsSmallAndSaysWhatItNeeds) {
   EXPECT_LT(deltas_.delta.bundle_bytes, bundle_bytes(deltas_.full("1.1.0")) / 4);
   EXPECT_EQ(deltas_.delta.bases, std::vector<std::string>{"1.0.0"});
@@ -127,7 +138,6 @@ TEST_F(DeltaTest, IsSmallAndSaysWhatItNeeds) {
 }
 
 TEST_F(DeltaTest, SameInputsSameBytes) {
-  const ScopedVariable time("SOURCE_DATE_EPOCH", kEpoch);
   for (const char* name : {"one", "again"}) {
     make_delta(deltas_.inputs("1.1.0"), folder_ / name, deltas_.key, {deltas_.full("1.0.0")});
   }
