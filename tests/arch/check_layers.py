@@ -18,6 +18,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 FENCES = {
     "curl/": ["libbundle/src/transfer/"],
     "openssl/": ["libbundle/src/crypto/"],
+    "crypt.h": ["libbundle/src/crypto/"],
     "sodium": ["libbundle/src/crypto/"],
     "zstd": ["libbundle/src/codec/"],
     "zlib.h": ["libbundle/src/codec/"],
