@@ -15,6 +15,7 @@ namespace bundle::pack {
 namespace {
 
 constexpr std::uint64_t kGroupBudget = 64 << 20;
+constexpr std::uint64_t kCorrectionsHeader = 4;  // their length
 
 void write_zeros(std::uint64_t length, Sink& out) {
   static constexpr std::array<std::uint8_t, 64 << 10> kZeros{};
@@ -57,17 +58,51 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
     literal = literal || segment.kind == format::SegmentKind::literal;
     plain = plain || segment.kind == format::SegmentKind::plain;
     inflated = inflated || segment.kind == format::SegmentKind::deflate;
-    // Its runs begin with corrections, which no site inflates.
-    if (inflated && segment.family == codec::kTokenFamily) return false;
+    const bool corrected = segment.kind == format::SegmentKind::deflate &&
+                           segment.family == codec::kTokenFamily;
+    std::uint64_t skip = 0;
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
-      pieces.push_back({size, reader.next_run()});
-      size += pieces.back().run.length;
+      format::Run run = reader.next_run();
+      if (corrected && i == 0) {
+        if (run.length < kCorrectionsHeader || run.source == format::kZeroSource) return false;
+        skip = corrections_size(run);
+      }
+      const std::uint64_t skipped = std::min(skip, run.length);
+      skip -= skipped;
+      run.offset += skipped;
+      run.length -= skipped;
+      if (run.length == 0) continue;
+      pieces.push_back({size, run});
+      size += run.length;
     }
   }
   if (size == 0 || plain == inflated || (plain && literal)) return false;
   readable_.push_back({blob.digest, inflated ? format::kBasePlainSource : format::kBaseSource, size});
   pieces_.emplace(blob.digest, std::move(pieces));
   return true;
+}
+
+// What precedes the plain bytes of predicted tokens (codec/token_coder.h), with its own length.
+std::uint64_t BaseBundle::corrections_size(const format::Run& run) const {
+  MemorySink header(kCorrectionsHeader);
+  for (std::uint64_t at = 0; at < kCorrectionsHeader;) {
+    at += write_part(run, at, kCorrectionsHeader - at, header);
+  }
+  return kCorrectionsHeader + load_le<std::uint32_t>(header.take().data());
+}
+
+std::uint64_t BaseBundle::write_part(const format::Run& run, std::uint64_t within,
+                                     std::uint64_t length, Sink& out) const {
+  if (run.source == format::kZeroSource) {
+    write_zeros(length, out);
+    return length;
+  }
+  const format::Group& group = *index_.find_group(run.source, run.offset + within);
+  const auto plain = groups_->get(index_.group_number(group));
+  const std::uint64_t start = run.offset + within - group.plain_offset;
+  const std::uint64_t part = std::min<std::uint64_t>(length, plain->size() - start);
+  out.write(ByteView(*plain).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(part)));
+  return part;
 }
 
 void BaseBundle::read(const Digest& blob, std::uint64_t offset, std::uint64_t length, Sink& out) const {
@@ -79,16 +114,8 @@ void BaseBundle::read(const Digest& blob, std::uint64_t offset, std::uint64_t le
     }
     const Piece& from = *std::prev(piece);
     const std::uint64_t within = offset - from.offset;
-    std::uint64_t part = std::min(length, from.run.length - within);
-    if (from.run.source == format::kZeroSource) {
-      write_zeros(part, out);
-    } else {
-      const format::Group& group = *index_.find_group(from.run.source, from.run.offset + within);
-      const auto plain = groups_->get(index_.group_number(group));
-      const std::uint64_t start = from.run.offset + within - group.plain_offset;
-      part = std::min<std::uint64_t>(part, plain->size() - start);
-      out.write(ByteView(*plain).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(part)));
-    }
+    const std::uint64_t part =
+        write_part(from.run, within, std::min(length, from.run.length - within), out);
     offset += part;
     length -= part;
     if (offset == from.offset + from.run.length && piece != pieces.end()) ++piece;

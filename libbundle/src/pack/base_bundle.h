@@ -44,6 +44,10 @@ class BaseBundle {
     format::Run run;
   };
   bool load(const format::IndexedBlob& blob);
+  std::uint64_t corrections_size(const format::Run& run) const;
+  // From byte `within` of the run on, up to the end of its group; returns how many.
+  std::uint64_t write_part(const format::Run& run, std::uint64_t within, std::uint64_t length,
+                           Sink& out) const;
 
   std::string name_;
   std::string blob_list_;
