@@ -48,8 +48,8 @@ asan_targets=(format_test store_test api_test codec_gzip_test codec_tar_test cod
 mapfile -t fuzz_targets < <(cd fuzz && for source in fuzz_*.cc; do echo "${source%.cc}"; done)
 asan_tests="^($(IFS='|'; echo "${asan_targets[*]}"))\$|^fuzz_"
 asan_summary="not run: too little of the $((limit_seconds / 60)) minutes was left"
-# Code with sanitizers takes about twice as long to compile.
-if [ $status = 0 ] && [ $((dev_build * 2 + dev_tests)) -lt "$(remaining)" ]; then
+# Code with sanitizers takes about twice as long to compile, but this is about half of it.
+if [ $status = 0 ] && [ $((dev_build + dev_tests)) -lt "$(remaining)" ]; then
     say "building: preset asan"
     if timeout "$(remaining)" cmake --preset asan "${launcher[@]}" > build/asan.configure.log 2>&1; then
         code=0
