@@ -59,6 +59,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::size_t cut = size == 0 ? 0 : data[0] % (size + 1);
   parser.write(ByteView(data, cut));
   parser.write(ByteView(data + cut, size - cut));
-  if (parser.ok() && parser.finish() && joiner.joined() != Bytes(data, data + size)) __builtin_trap();
+  if (parser.ok() && parser.finish() && joiner.joined() != Bytes(data, data + size))
+    __builtin_trap();
   return 0;
 }

@@ -15,7 +15,8 @@ const format::Index& sample_index() {
   static const format::Index index = [] {
     format::Index made;
     for (std::uint8_t stream = 0; stream < 4; ++stream) {
-      made.groups.push_back({.stream = stream, .window_log = 20, .plain_size = 1 << 20, .packed_size = 1000});
+      made.groups.push_back(
+          {.stream = stream, .window_log = 20, .plain_size = 1 << 20, .packed_size = 1000});
     }
     made.leaf_hashes.resize(4);
     made.base_blobs = {{sha256({}), 1 << 20}, {Digest(), 1000}};
@@ -35,7 +36,8 @@ void walk(ByteView bytes) {
           run.offset + run.length > sample_index().stream_size(run.source)) {
         __builtin_trap();
       }
-      if (format::is_base_source(run.source) && run.base_blob >= sample_index().base_blobs.size()) __builtin_trap();
+      if (format::is_base_source(run.source) && run.base_blob >= sample_index().base_blobs.size())
+        __builtin_trap();
       if (run.source == format::kBaseSource &&
           run.offset + run.length > sample_index().base_blobs[run.base_blob].size) {
         __builtin_trap();

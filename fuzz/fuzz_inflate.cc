@@ -33,7 +33,8 @@ class MemoryFile final : public ReadableFile {
 };
 
 // Nothing when the file does not have that many good bytes.
-std::optional<Bytes> read(codec::InflateCursor& cursor, std::uint64_t offset, std::uint64_t length) {
+std::optional<Bytes> read(codec::InflateCursor& cursor, std::uint64_t offset,
+                          std::uint64_t length) {
   MemorySink sink(1 << 20);
   try {
     cursor.copy(offset, length, sink);

@@ -31,7 +31,8 @@ SampleOptions sample(const std::string& version) {
   return options;
 }
 
-MakeReport make_delta(const path& inputs, const path& out, const SampleKey& key, std::vector<path> bases) {
+MakeReport make_delta(const path& inputs, const path& out, const SampleKey& key,
+                      std::vector<path> bases) {
   MakeOptions options;
   options.spec = inputs / "release.yaml";
   options.out = out;
@@ -59,7 +60,7 @@ class Deltas {
   const std::string time = std::to_string(std::time(nullptr));
   TempDirectory folder;
   SampleKey key = make_sample_key(folder / "vendor");
-  MakeReport delta;     // 1.0.0 to 1.1.0
+  MakeReport delta;      // 1.0.0 to 1.1.0
   MakeReport two_bases;  // either of 1.0.0 and 1.0.5 to 1.1.0
 
   path full(const std::string& version) const { return folder / version; }
@@ -68,7 +69,8 @@ class Deltas {
  private:
   Deltas() {
     const ScopedVariable created("SOURCE_DATE_EPOCH", time);
-    for (const char* version : {"1.0.0", "1.0.5", "1.1.0"}) make_sample_release(full(version), key, sample(version));
+    for (const char* version : {"1.0.0", "1.0.5", "1.1.0"})
+      make_sample_release(full(version), key, sample(version));
     delta = make_delta(inputs("1.1.0"), folder / "delta", key, {full("1.0.0")});
     two_bases = make_delta(inputs("1.1.0"), folder / "two", key, {full("1.0.0"), full("1.0.5")});
   }
@@ -156,7 +158,8 @@ TEST_F(DeltaTest, NewTimesCostAlmostNothing) {
   SampleOptions later = sample("1.0.0");
   later.layer_time += 86'400;
   write_sample_inputs(folder_ / "later", later);
-  const MakeReport made = make_delta(folder_ / "later", folder_ / "times", deltas_.key, {deltas_.full("1.0.0")});
+  const MakeReport made =
+      make_delta(folder_ / "later", folder_ / "times", deltas_.key, {deltas_.full("1.0.0")});
   const std::uint64_t documents = kIdenticalLimit / 2;  // statement, manifest, index, signatures
   EXPECT_LT(made.bundle_bytes, documents + bundle_bytes(deltas_.full("1.0.0")) / 100);
 }
@@ -176,10 +179,12 @@ TEST_F(DeltaTest, RefusedBeforeAnyWriteWithoutItsBase) {
   const auto missing = error_of([&] { import(delta_, store_); });
   ASSERT_TRUE(missing);
   EXPECT_EQ(missing->code(), ErrorCode::base_missing);
-  EXPECT_NE(missing->message().find(blob.filename().string()), std::string::npos) << missing->message();
+  EXPECT_NE(missing->message().find(blob.filename().string()), std::string::npos)
+      << missing->message();
   EXPECT_NE(missing->message().find(std::to_string(size)), std::string::npos) << missing->message();
   EXPECT_NE(missing->message().find("1.0.0"), std::string::npos);
-  EXPECT_EQ(error_of([&] { plan_import(options(delta_, store_), kNoCancel); })->code(), ErrorCode::base_missing);
+  EXPECT_EQ(error_of([&] { plan_import(options(delta_, store_), kNoCancel); })->code(),
+            ErrorCode::base_missing);
   EXPECT_EQ(file_tree(store_), before);
 }
 
@@ -217,7 +222,8 @@ TEST_F(DeltaTest, InventoryOfASiteLeavesEqualBlobsOut) {
   const path inventory = folder_ / "site-7.have";
   write_whole(inventory, site_inventory(store_));
   EXPECT_EQ(site_inventory(store_), bundle_inventory({deltas_.full("1.0.0")}));
-  const MakeReport made = make_delta(deltas_.inputs("1.1.0"), folder_ / "by-list", deltas_.key, {inventory});
+  const MakeReport made =
+      make_delta(deltas_.inputs("1.1.0"), folder_ / "by-list", deltas_.key, {inventory});
   EXPECT_EQ(made.bases, std::vector<std::string>{"site-7"});
   EXPECT_EQ(made.omitted_blobs, deltas_.delta.omitted_blobs);
   EXPECT_EQ(made.base_bytes, 0U);
@@ -257,7 +263,8 @@ TEST_F(DeltaTest, OnSeveralVolumesInAnyOrder) {
 }
 
 TEST_F(DeltaTest, ADeltaIsNoBase) {
-  const auto error = error_of([&] { make_delta(deltas_.inputs("1.1.0"), folder_ / "x", deltas_.key, {delta_}); });
+  const auto error =
+      error_of([&] { make_delta(deltas_.inputs("1.1.0"), folder_ / "x", deltas_.key, {delta_}); });
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::usage);
 }
@@ -268,7 +275,8 @@ TEST_F(DeltaTest, VerifyChecksEveryByteButCannotRebuild) {
   verify.trust = deltas_.key.open;
   EXPECT_GT(verify_bundle(verify, silent_progress(), kNoCancel).leaves, 0U);
   verify.rebuild = true;
-  EXPECT_EQ(error_of([&] { verify_bundle(verify, silent_progress(), kNoCancel); })->code(), ErrorCode::base_missing);
+  EXPECT_EQ(error_of([&] { verify_bundle(verify, silent_progress(), kNoCancel); })->code(),
+            ErrorCode::base_missing);
 }
 
 // bases.list is covered by the carrier's signature.
@@ -281,7 +289,8 @@ TEST_F(DeltaTest, ChangedBaseListIsRefused) {
   std::filesystem::create_directories(volume.parent_path());
   write_parts(volume, parts);
   const FileTree before = file_tree(store_);
-  EXPECT_EQ(error_of([&] { import(volume.parent_path(), store_); })->code(), ErrorCode::statement_mismatch);
+  EXPECT_EQ(error_of([&] { import(volume.parent_path(), store_); })->code(),
+            ErrorCode::statement_mismatch);
   EXPECT_EQ(file_tree(store_), before);
 }
 

@@ -415,8 +415,8 @@ TEST_F(VolumesTest, SplitAndJoinKeepSignaturesValid) {
   verify_bundle(verify_options({bundle_}, bundles_.key), silent_progress(), kNoCancel);
   const auto joined = recut_bundle(sticks_, folder_ / "joined", 0, silent_progress(), kNoCancel);
   ASSERT_EQ(joined.size(), 1U);
-  const VerifyReport report =
-      verify_bundle(verify_options({folder_ / "joined"}, bundles_.key), silent_progress(), kNoCancel);
+  const VerifyReport report = verify_bundle(verify_options({folder_ / "joined"}, bundles_.key),
+                                            silent_progress(), kNoCancel);
   EXPECT_EQ(report.blobs, report.release.blobs_total);
   const auto split =
       recut_bundle({folder_ / "joined"}, folder_ / "split", 4 << 20, silent_progress(), kNoCancel);
@@ -488,8 +488,10 @@ TEST_F(ImportTest, InspectTellsWhatIsInside) {
 
 TEST_F(ImportTest, SameInputsGiveTheSameBytes) {
   const ScopedVariable time("SOURCE_DATE_EPOCH", "1795446000");
-  make_sample_release(folder_ / "one" / "bundle", bundles_.key, small("1.0.0", "[]"), kSampleVolume);
-  make_sample_release(folder_ / "another" / "place", bundles_.key, small("1.0.0", "[]"), kSampleVolume);
+  make_sample_release(folder_ / "one" / "bundle", bundles_.key, small("1.0.0", "[]"),
+                      kSampleVolume);
+  make_sample_release(folder_ / "another" / "place", bundles_.key, small("1.0.0", "[]"),
+                      kSampleVolume);
   EXPECT_EQ(file_tree(folder_ / "one" / "bundle"), file_tree(folder_ / "another" / "place"));
 }
 

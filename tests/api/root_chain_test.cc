@@ -30,7 +30,8 @@ class RootChainTest : public ::testing::Test {
   }
 
   trust::TrustRoot load(const path& file) const {
-    return trust::TrustRoot::load(read_text_file(posix_file_system(), file, 1 << 20), file.string());
+    return trust::TrustRoot::load(read_text_file(posix_file_system(), file, 1 << 20),
+                                  file.string());
   }
 
   path make(const std::string& version, const std::vector<path>& roots) {
@@ -75,14 +76,16 @@ TEST_F(RootChainTest, TheFirstCommandStaysRightAfterTheSiteHasFollowedTheChain) 
   import(bundle, {}, load(second).fingerprint());
   const SampleKey stranger = make_sample_key(folder_ / "stranger");
   expect_error(ErrorCode::wrong_key, [&] { import(bundle, stranger.open); });
-  expect_error(ErrorCode::wrong_key, [&] { import(bundle, {}, load(stranger.open).fingerprint()); });
+  expect_error(ErrorCode::wrong_key,
+               [&] { import(bundle, {}, load(stranger.open).fingerprint()); });
 }
 
 TEST_F(RootChainTest, AMissingLinkIsNamed) {
   const path first = next_root(load(key_.open));
   const path second = next_root(load(first));
   const path bundle = make("1.0.0", {second});
-  const Error error = expect_error(ErrorCode::root_chain_broken, [&] { import(bundle, key_.open); });
+  const Error error =
+      expect_error(ErrorCode::root_chain_broken, [&] { import(bundle, key_.open); });
   EXPECT_NE(error.message().find('1'), std::string::npos) << error.message();
 }
 

@@ -45,9 +45,8 @@ inline std::string short_hex(const Digest& digest) {
 }
 
 inline ByteSink appending_to(Bytes& out) {
-  return [&out](std::span<const uint8_t> bytes) {
-    out.insert(out.end(), bytes.begin(), bytes.end());
-  };
+  return
+      [&out](std::span<const uint8_t> bytes) { out.insert(out.end(), bytes.begin(), bytes.end()); };
 }
 
 /// Whether zlib takes `stream` as one complete raw deflate stream of exactly `plain`.
@@ -61,8 +60,8 @@ inline bool inflates_to(std::span<const uint8_t> stream, std::span<const uint8_t
   zlib.avail_out = static_cast<uInt>(out.size());
   const int code = inflate(&zlib, Z_FINISH);
   const bool complete = code == Z_STREAM_END && zlib.avail_in == 0;
-  const bool equal = zlib.total_out == plain.size() &&
-                     std::equal(plain.begin(), plain.end(), out.begin());
+  const bool equal =
+      zlib.total_out == plain.size() && std::equal(plain.begin(), plain.end(), out.begin());
   inflateEnd(&zlib);
   return complete && equal;
 }
@@ -94,8 +93,7 @@ inline Golden load_golden(const std::string& encoder, int level) {
 using EncodeInput = std::function<Bytes(uint64_t id, const ByteSink& sink)>;
 
 /// All batches when BUNDLE_FULL=1, otherwise the first ones; single items always.
-inline void check_against_golden(const std::string& encoder, int level,
-                                 const EncodeInput& encode) {
+inline void check_against_golden(const std::string& encoder, int level, const EncodeInput& encode) {
   const int golden_level = level == -1 && encoder == "go126" ? 6 : level;
   const Golden golden = load_golden(encoder, golden_level);
   ASSERT_FALSE(golden.items.empty());

@@ -75,11 +75,13 @@ inline void fill_tar(Random& random, Bytes& out, size_t size) {
     std::copy(name.begin(), name.end(), header.begin() + 10);
     put(100, "0000644\0000000000\0000000000\0"sv);
     uint64_t left = body;
-    for (size_t i = 0; i < 11; ++i, left /= 8) header[134 - i] = static_cast<uint8_t>('0' + left % 8);
+    for (size_t i = 0; i < 11; ++i, left /= 8)
+      header[134 - i] = static_cast<uint8_t>('0' + left % 8);
     put(136, "14712345670\0"sv);
     header[147 - number % 4] = static_cast<uint8_t>('0' + number % 8);
     left = random.below(262144);
-    for (size_t i = 0; i < 6; ++i, left /= 8) header[153 - i] = static_cast<uint8_t>('0' + left % 8);
+    for (size_t i = 0; i < 6; ++i, left /= 8)
+      header[153 - i] = static_cast<uint8_t>('0' + left % 8);
     put(155, " 0"sv);
     put(257, "ustar\00000root"sv);
     put(297, "root"sv);
@@ -149,13 +151,20 @@ inline void fill_switching(Random& random, Bytes& out, size_t size) {
 
 inline void fill_kind(Random& random, Kind kind, Bytes& out, size_t size) {
   switch (kind) {
-    case Kind::kAlphabet: return fill_alphabet(random, out, size);
-    case Kind::kText: return fill_text(random, out, size);
-    case Kind::kTar: return fill_tar(random, out, size);
-    case Kind::kRepetitive: return fill_repetitive(random, out, size);
-    case Kind::kNoise: return fill_noise(random, out, size);
-    case Kind::kCopies: return fill_copies(random, out, size);
-    case Kind::kSwitching: return fill_switching(random, out, size);
+    case Kind::kAlphabet:
+      return fill_alphabet(random, out, size);
+    case Kind::kText:
+      return fill_text(random, out, size);
+    case Kind::kTar:
+      return fill_tar(random, out, size);
+    case Kind::kRepetitive:
+      return fill_repetitive(random, out, size);
+    case Kind::kNoise:
+      return fill_noise(random, out, size);
+    case Kind::kCopies:
+      return fill_copies(random, out, size);
+    case Kind::kSwitching:
+      return fill_switching(random, out, size);
   }
 }
 

@@ -51,8 +51,9 @@ TEST_P(GoDeflateGolden, SplitOfTheInputMakesNoDifference) {
 
 INSTANTIATE_TEST_SUITE_P(Levels, GoDeflateGolden, testing::Range(-2, 10),
                          [](const testing::TestParamInfo<int>& level) {
-                           return "Level" + (level.param < 0 ? "Minus" + std::to_string(-level.param)
-                                                            : std::to_string(level.param));
+                           return "Level" + (level.param < 0
+                                                 ? "Minus" + std::to_string(-level.param)
+                                                 : std::to_string(level.param));
                          });
 
 TEST(GoDeflate, EmptyInput) {

@@ -20,7 +20,8 @@ Bytes words(std::size_t size, unsigned seed) {
   std::mt19937 random(seed);
   Bytes bytes;
   while (bytes.size() < size) {
-    for (auto i = random() % 9 + 1; i > 0; --i) bytes.push_back(static_cast<std::uint8_t>('a' + random() % 11));
+    for (auto i = random() % 9 + 1; i > 0; --i)
+      bytes.push_back(static_cast<std::uint8_t>('a' + random() % 11));
     bytes.push_back(' ');
   }
   bytes.resize(size);
@@ -71,7 +72,8 @@ TEST_P(InflateLevelTest, ReadsAnywhere) {
   std::mt19937 random(3);
   for (int i = 0; i < 200; ++i) {
     const std::uint64_t offset = random() % plain.size();
-    const std::uint64_t length = std::min<std::uint64_t>(random() % 150'000 + 1, plain.size() - offset);
+    const std::uint64_t length =
+        std::min<std::uint64_t>(random() % 150'000 + 1, plain.size() - offset);
     InflateCursor& one = i % 3 == 0 ? other : cursor;
     ASSERT_EQ(read(one, offset, length),
               Bytes(plain.begin() + static_cast<std::ptrdiff_t>(offset),

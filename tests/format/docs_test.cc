@@ -15,7 +15,8 @@ namespace bundle::format {
 namespace {
 
 std::string read_doc() {
-  return read_text_file(posix_file_system(), Path(BUNDLE_SOURCE_DIR) / "docs" / "bundle-format.md", 1 << 20);
+  return read_text_file(posix_file_system(), Path(BUNDLE_SOURCE_DIR) / "docs" / "bundle-format.md",
+                        1 << 20);
 }
 
 // The text of one section, from its heading to the next one of any depth.
@@ -30,22 +31,30 @@ std::string section(const std::string& doc, const std::string& heading) {
 std::map<std::string, std::string> rows(const std::string& text, const std::string& first) {
   std::map<std::string, std::string> found;
   const std::regex row("\\n\\| *" + first + " *\\| *([^|]*[^| ]) *\\|");
-  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it) found[(*it)[1]] = (*it)[2];
+  for (std::sregex_iterator it(text.begin(), text.end(), row), end; it != end; ++it)
+    found[(*it)[1]] = (*it)[2];
   return found;
 }
 
 TEST(FormatDocs, LimitsAreTheCodes) {
   const std::map<std::string, std::uint64_t> code = {
-      {"kMaxVolumes", kMaxVolumes},         {"kMaxHeadBytes", kMaxHeadBytes},
-      {"kMaxTailBytes", kMaxTailBytes},     {"kMaxListFiles", kMaxListFiles},
-      {"kMaxDocumentBytes", kMaxDocumentBytes}, {"kMaxIndexBytes", kMaxIndexBytes},
-      {"kMaxBlobListBytes", kMaxBlobListBytes}, {"kMaxGroupPlain", kMaxGroupPlain},
-      {"kMaxGroupPacked", kMaxGroupPacked}, {"kMaxWindowLog", kMaxWindowLog},
+      {"kMaxVolumes", kMaxVolumes},
+      {"kMaxHeadBytes", kMaxHeadBytes},
+      {"kMaxTailBytes", kMaxTailBytes},
+      {"kMaxListFiles", kMaxListFiles},
+      {"kMaxDocumentBytes", kMaxDocumentBytes},
+      {"kMaxIndexBytes", kMaxIndexBytes},
+      {"kMaxBlobListBytes", kMaxBlobListBytes},
+      {"kMaxGroupPlain", kMaxGroupPlain},
+      {"kMaxGroupPacked", kMaxGroupPacked},
+      {"kMaxWindowLog", kMaxWindowLog},
       {"kMaxReferenceBytes", kMaxReferenceBytes},
       {"kMaxReferencedGroupBytes", kMaxReferencedGroupBytes},
       {"kMaxReferenceListBytes", kMaxReferenceListBytes},
-      {"kMaxRecipeBytes", kMaxRecipeBytes}, {"kMaxLiteral", kMaxLiteral},
-      {"kMaxEncoderParams", kMaxEncoderParams}, {"kMaxBlobBytes", kMaxBlobBytes}};
+      {"kMaxRecipeBytes", kMaxRecipeBytes},
+      {"kMaxLiteral", kMaxLiteral},
+      {"kMaxEncoderParams", kMaxEncoderParams},
+      {"kMaxBlobBytes", kMaxBlobBytes}};
   const auto doc = rows(section(read_doc(), "## 6. Limits"), "`(kMax[A-Za-z]*)`");
   EXPECT_EQ(doc.size(), code.size());
   for (const auto& [name, value] : code) {
@@ -59,10 +68,14 @@ TEST(FormatDocs, MagicsAndSizesAreTheCodes) {
   for (const std::string_view magic : {kVolumeMagic, kTailMagic, kIndexMagic}) {
     EXPECT_NE(doc.find(fmt::format("`{}`", magic)), std::string::npos) << magic;
   }
-  EXPECT_NE(doc.find(fmt::format("### 3.1 Volume header ({} bytes)", kVolumeHeaderSize)), std::string::npos);
-  EXPECT_NE(doc.find(fmt::format("### 4.1 Index header ({} bytes)", kIndexHeaderSize)), std::string::npos);
-  EXPECT_NE(doc.find(fmt::format("### 4.2 Group table entry ({} bytes)", kGroupEntrySize)), std::string::npos);
-  EXPECT_NE(doc.find(fmt::format("### 4.3 Blob table entry ({} bytes)", kBlobEntrySize)), std::string::npos);
+  EXPECT_NE(doc.find(fmt::format("### 3.1 Volume header ({} bytes)", kVolumeHeaderSize)),
+            std::string::npos);
+  EXPECT_NE(doc.find(fmt::format("### 4.1 Index header ({} bytes)", kIndexHeaderSize)),
+            std::string::npos);
+  EXPECT_NE(doc.find(fmt::format("### 4.2 Group table entry ({} bytes)", kGroupEntrySize)),
+            std::string::npos);
+  EXPECT_NE(doc.find(fmt::format("### 4.3 Blob table entry ({} bytes)", kBlobEntrySize)),
+            std::string::npos);
   EXPECT_NE(doc.find(fmt::format("leaf size = {}", kLeafSize)), std::string::npos);
   EXPECT_NE(doc.find(fmt::format("next multiple of {}", kDataAlignment)), std::string::npos);
   EXPECT_NE(doc.find(fmt::format("ends in `{}`", kVolumeSuffix)), std::string::npos);
@@ -79,7 +92,8 @@ TEST(FormatDocs, FeaturesAndFamiliesAreTheCodes) {
   ASSERT_EQ(families.size(), 6U);
   EXPECT_NE(families.at(std::to_string(codec::kZlibFamily)).find("zlib"), std::string::npos);
   EXPECT_NE(families.at(std::to_string(codec::kGoFamily)).find("Go"), std::string::npos);
-  EXPECT_NE(families.at(std::to_string(codec::kKlauspostFamily)).find("klauspost"), std::string::npos);
+  EXPECT_NE(families.at(std::to_string(codec::kKlauspostFamily)).find("klauspost"),
+            std::string::npos);
   EXPECT_NE(families.at(std::to_string(codec::kPgzipFamily)).find("pgzip"), std::string::npos);
   EXPECT_NE(families.at(std::to_string(codec::kPigzFamily)).find("pigz"), std::string::npos);
   EXPECT_NE(families.at(std::to_string(codec::kTokenFamily)).find("tokens"), std::string::npos);

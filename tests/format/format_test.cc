@@ -27,12 +27,15 @@ Index sample_index() {
   Index index;
   index.features = {1, 4};
   index.groups.push_back({.stream = 0, .window_log = 10, .plain_size = 500, .packed_size = 100});
-  index.groups.push_back({.stream = 1, .window_log = 24, .plain_size = 1 << 24, .packed_size = (3 << 20) + 5});
-  index.groups.push_back({.stream = 2, .window_log = 20, .plain_size = 1000, .packed_size = 1 << 20});
+  index.groups.push_back(
+      {.stream = 1, .window_log = 24, .plain_size = 1 << 24, .packed_size = (3 << 20) + 5});
+  index.groups.push_back(
+      {.stream = 2, .window_log = 20, .plain_size = 1000, .packed_size = 1 << 20});
   index.groups.push_back({.stream = 1, .window_log = 20, .plain_size = 70'000, .packed_size = 20});
   index.derive();
   for (std::uint8_t i = 0; i < 7; ++i) index.leaf_hashes.push_back(sha256(ByteView(&i, 1)));
-  for (std::uint8_t i = 0; i < 3; ++i) index.blobs.push_back({sha256(ByteView(&i, 1)), i * 100U, 50});
+  for (std::uint8_t i = 0; i < 3; ++i)
+    index.blobs.push_back({sha256(ByteView(&i, 1)), i * 100U, 50});
   return index;
 }
 
@@ -63,24 +66,25 @@ TEST(Index, RefusesWhatDoesNotFit) {
   };
   const std::size_t groups = kIndexHeaderSize + 8;
   const std::size_t blobs = groups + 4 * kGroupEntrySize + 7 * Digest::kSize;
-  EXPECT_EQ(with(0, 'X'), ErrorCode::index_invalid);           // magic
-  EXPECT_EQ(with(8, 9), ErrorCode::unsupported);               // version
-  EXPECT_EQ(with(12, 1), ErrorCode::index_invalid);            // leaf size
-  EXPECT_EQ(with(20, 5), ErrorCode::index_invalid);            // group count
-  EXPECT_EQ(with(24, 8), ErrorCode::index_invalid);            // leaf count
-  EXPECT_EQ(with(32, 0), ErrorCode::index_invalid);            // pack size
-  EXPECT_EQ(with(40, 1), ErrorCode::index_invalid);            // reserved
-  EXPECT_EQ(with(64, 200), ErrorCode::index_invalid);          // features out of order
-  EXPECT_EQ(with(68, 200), ErrorCode::unsupported);            // unknown feature
-  EXPECT_EQ(with(groups, 12), ErrorCode::index_invalid);       // stream
-  EXPECT_EQ(with(groups + 1, 28), ErrorCode::index_invalid);   // window
-  EXPECT_EQ(with(groups + 2, 1), ErrorCode::index_invalid);    // reserved
-  EXPECT_EQ(with(groups + 7, 0xFF), ErrorCode::index_invalid); // plain size
-  EXPECT_EQ(with(groups + 12, 1), ErrorCode::index_invalid);   // prefix without its feature
-  EXPECT_EQ(with(blobs + 38, 1), ErrorCode::index_invalid);    // recipe offset
-  EXPECT_EQ(with(blobs + 44, 1), ErrorCode::index_invalid);    // reserved
+  EXPECT_EQ(with(0, 'X'), ErrorCode::index_invalid);            // magic
+  EXPECT_EQ(with(8, 9), ErrorCode::unsupported);                // version
+  EXPECT_EQ(with(12, 1), ErrorCode::index_invalid);             // leaf size
+  EXPECT_EQ(with(20, 5), ErrorCode::index_invalid);             // group count
+  EXPECT_EQ(with(24, 8), ErrorCode::index_invalid);             // leaf count
+  EXPECT_EQ(with(32, 0), ErrorCode::index_invalid);             // pack size
+  EXPECT_EQ(with(40, 1), ErrorCode::index_invalid);             // reserved
+  EXPECT_EQ(with(64, 200), ErrorCode::index_invalid);           // features out of order
+  EXPECT_EQ(with(68, 200), ErrorCode::unsupported);             // unknown feature
+  EXPECT_EQ(with(groups, 12), ErrorCode::index_invalid);        // stream
+  EXPECT_EQ(with(groups + 1, 28), ErrorCode::index_invalid);    // window
+  EXPECT_EQ(with(groups + 2, 1), ErrorCode::index_invalid);     // reserved
+  EXPECT_EQ(with(groups + 7, 0xFF), ErrorCode::index_invalid);  // plain size
+  EXPECT_EQ(with(groups + 12, 1), ErrorCode::index_invalid);    // prefix without its feature
+  EXPECT_EQ(with(blobs + 38, 1), ErrorCode::index_invalid);     // recipe offset
+  EXPECT_EQ(with(blobs + 44, 1), ErrorCode::index_invalid);     // reserved
   Bytes twice = good;
-  std::copy_n(good.begin() + static_cast<std::ptrdiff_t>(blobs), 32, twice.begin() + static_cast<std::ptrdiff_t>(blobs + kBlobEntrySize));
+  std::copy_n(good.begin() + static_cast<std::ptrdiff_t>(blobs), 32,
+              twice.begin() + static_cast<std::ptrdiff_t>(blobs + kBlobEntrySize));
   EXPECT_EQ(error_of([&] { decode_index(twice); }), ErrorCode::index_invalid);
   for (std::size_t size = 0; size < good.size(); size += 7) {
     EXPECT_TRUE(error_of([&] { decode_index(ByteView(good).first(size)); }).has_value()) << size;
@@ -137,9 +141,11 @@ TEST(Recipe, BaseRunsRoundTrip) {
   index.base_blobs = {{sha256({}), 1000}, {sha256(as_bytes("x")), 500}};
   RecipeWriter writer;
   writer.begin_plain();
-  const std::vector<format::Run> runs = {{kBasePlainSource, 0, 5000, 100}, {kBasePlainSource, 0, 5612, 10},
-                                 {kBaseSource, 1, 20, 30},         {kBasePlainSource, 1, 7, 8},
-                                 {kBasePlainSource, 0, 2, 3}};
+  const std::vector<format::Run> runs = {{kBasePlainSource, 0, 5000, 100},
+                                         {kBasePlainSource, 0, 5612, 10},
+                                         {kBaseSource, 1, 20, 30},
+                                         {kBasePlainSource, 1, 7, 8},
+                                         {kBasePlainSource, 0, 2, 3}};
   for (const format::Run& run : runs) writer.add_run(run);
   writer.add_run({kBasePlainSource, 0, 5, 6});  // goes on: joined with the one before
   writer.end_segment();
@@ -160,10 +166,16 @@ TEST(Recipe, BaseRunsRoundTrip) {
 
 TEST(IndexFormat, ReferencesNeedTheirFeature) {
   Index index;
-  index.features = {static_cast<std::uint32_t>(Feature::base), static_cast<std::uint32_t>(Feature::group_reference)};
-  index.groups.push_back({.stream = kRecipeStream, .window_log = 10, .plain_size = 100, .packed_size = 50});
-  index.groups.push_back({.stream = 1, .window_log = 20, .plain_size = 1000, .packed_size = 50,
-                          .reference_size = 10, .reference_offset = 90});
+  index.features = {static_cast<std::uint32_t>(Feature::base),
+                    static_cast<std::uint32_t>(Feature::group_reference)};
+  index.groups.push_back(
+      {.stream = kRecipeStream, .window_log = 10, .plain_size = 100, .packed_size = 50});
+  index.groups.push_back({.stream = 1,
+                          .window_log = 20,
+                          .plain_size = 1000,
+                          .packed_size = 50,
+                          .reference_size = 10,
+                          .reference_offset = 90});
   index.leaf_hashes.resize(2);
   const auto code = [](Index changed) {
     changed.derive();
@@ -189,7 +201,8 @@ TEST(IndexFormat, ReferencesNeedTheirFeature) {
 }
 
 TEST(BaseList, KeepsItsOrderAndRefusesTwice) {
-  const std::vector<BlobEntry> blobs = {{sha256(as_bytes("b")), 2}, {sha256(as_bytes("a")), 1}, {sha256({}), 0}};
+  const std::vector<BlobEntry> blobs = {
+      {sha256(as_bytes("b")), 2}, {sha256(as_bytes("a")), 1}, {sha256({}), 0}};
   const std::string text = encode_base_list(blobs);
   EXPECT_EQ(decode_base_list(text, "l"), blobs);
   const std::string line = text.substr(0, text.find('\n') + 1);
@@ -201,22 +214,22 @@ TEST(Recipe, RefusesWhatIsMalformed) {
   const Index index = sample_index();
   const auto code = [&](const Bytes& recipe) { return error_of([&] { play(recipe, index); }); };
   const std::vector<Bytes> bad = {
-      {9},                                  // unknown segment
-      {0, 0},                               // empty literal
-      {0, 5, 1},                            // literal cut short
-      {0, 0x80, 0x80, 0x08},                // literal too long
-      {1, 100},                             // more runs than bytes
-      {1, 1, 0x01},                         // empty run
-      {1, 1, 0x10, 0},                      // from the recipe stream
-      {1, 1, 0x1F, 0},                      // unknown source
-      {1, 1, 0x1D, 0, 0},                   // base, without bases
+      {9},                    // unknown segment
+      {0, 0},                 // empty literal
+      {0, 5, 1},              // literal cut short
+      {0, 0x80, 0x80, 0x08},  // literal too long
+      {1, 100},               // more runs than bytes
+      {1, 1, 0x01},           // empty run
+      {1, 1, 0x10, 0},        // from the recipe stream
+      {1, 1, 0x1F, 0},        // unknown source
+      {1, 1, 0x1D, 0, 0},     // base, without bases
       {1, 1, 0x1E, 0, 0},
-      {1, 1, 0x15, 0},                      // stream without groups
-      {1, 1, 0x11, 0xFF, 0xFF, 0xFF, 0x7F}, // past the end of the stream
-      {1, 1, 0x11, 1},                      // before its start
-      {1, 1, 0x91, 0x00, 0},                // number not in its shortest form
+      {1, 1, 0x15, 0},                       // stream without groups
+      {1, 1, 0x11, 0xFF, 0xFF, 0xFF, 0x7F},  // past the end of the stream
+      {1, 1, 0x11, 1},                       // before its start
+      {1, 1, 0x91, 0x00, 0},                 // number not in its shortest form
       {1, 1, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F, 0},  // number too large
-      {2, 1, 65},                           // too many parameters
+      {2, 1, 65},                                                             // too many parameters
       {2, 0x80, 0x80, 0x80, 0x80, 0x80, 1, 0, 0},                             // family too large
   };
   for (std::size_t i = 0; i < bad.size(); ++i) {
@@ -256,15 +269,18 @@ TEST(Volume, HeaderRefusesWhatCannotBe) {
   EXPECT_EQ(code([](VolumeHeader& h) { h.number = 0; }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.number = 4; }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.count = kMaxVolumes + 1; }), ErrorCode::volume_corrupt);
-  EXPECT_EQ(code([](VolumeHeader& h) { h.head_size = kMaxHeadBytes + 1; }), ErrorCode::volume_corrupt);
+  EXPECT_EQ(code([](VolumeHeader& h) { h.head_size = kMaxHeadBytes + 1; }),
+            ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.data_offset += 4096; }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.ranges.clear(); }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.ranges = {{5, 3}, {7, 1}}; }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.ranges = {{5, 0}}; }), ErrorCode::volume_corrupt);
   EXPECT_EQ(code([](VolumeHeader& h) { h.ranges = {{5, UINT32_MAX}}; }), ErrorCode::volume_corrupt);
   const Bytes good = encode_volume_header(sample_header());
-  EXPECT_EQ(error_of([&] { decode_volume_header(ByteView(good).first(4), "v"); }), ErrorCode::not_a_bundle);
-  EXPECT_EQ(error_of([&] { decode_volume_header(ByteView(good).first(400), "v"); }), ErrorCode::volume_truncated);
+  EXPECT_EQ(error_of([&] { decode_volume_header(ByteView(good).first(4), "v"); }),
+            ErrorCode::not_a_bundle);
+  EXPECT_EQ(error_of([&] { decode_volume_header(ByteView(good).first(400), "v"); }),
+            ErrorCode::volume_truncated);
   for (std::size_t i = 8; i < good.size(); i += 5) {
     Bytes bad = good;
     bad[i] ^= 4;
@@ -296,14 +312,16 @@ TEST(FileLists, RoundTripSortsAndRefuses) {
   longer.push_back(0);
   EXPECT_EQ(error_of([&] { decode_file_list(longer, "v"); }), ErrorCode::volume_corrupt);
   for (std::size_t size = 0; size < list.size(); ++size) {
-    EXPECT_EQ(error_of([&] { decode_file_list(ByteView(list).first(size), "v"); }), ErrorCode::volume_corrupt);
+    EXPECT_EQ(error_of([&] { decode_file_list(ByteView(list).first(size), "v"); }),
+              ErrorCode::volume_corrupt);
   }
 }
 
 TEST(BlobList, RoundTripAndRefusals) {
   const std::uint8_t bytes[] = {1, 2, 3};
   std::vector<BlobEntry> blobs;
-  for (const std::uint8_t& byte : bytes) blobs.push_back({sha256(ByteView(&byte, 1)), byte * 1000ULL});
+  for (const std::uint8_t& byte : bytes)
+    blobs.push_back({sha256(ByteView(&byte, 1)), byte * 1000ULL});
   const std::string text = encode_blob_list(blobs);
   EXPECT_EQ(encode_blob_list(decode_blob_list(text, "l")), text);
   EXPECT_TRUE(decode_blob_list("", "l").empty());
@@ -311,10 +329,10 @@ TEST(BlobList, RoundTripAndRefusals) {
     return error_of([&] { decode_blob_list(bad, "l"); }) == ErrorCode::statement_invalid;
   };
   const std::string line = text.substr(0, text.find('\n'));
-  EXPECT_TRUE(refused(line));                               // no line end
-  EXPECT_TRUE(refused(line + "\n" + line + "\n"));          // twice
-  EXPECT_TRUE(refused(line + " \n"));                       // trailing space
-  EXPECT_TRUE(refused(line.substr(0, 72) + "007\n"));       // leading zeros
+  EXPECT_TRUE(refused(line));                          // no line end
+  EXPECT_TRUE(refused(line + "\n" + line + "\n"));     // twice
+  EXPECT_TRUE(refused(line + " \n"));                  // trailing space
+  EXPECT_TRUE(refused(line.substr(0, 72) + "007\n"));  // leading zeros
   EXPECT_TRUE(refused(line.substr(0, 72) + "-1\n"));
   EXPECT_TRUE(refused(line.substr(0, 72) + "99999999999999999999\n"));
   EXPECT_TRUE(refused("sha512" + line.substr(6) + "\n"));

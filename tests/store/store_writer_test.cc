@@ -15,7 +15,8 @@ const Cancel kNoCancel;
 constexpr format::BundleId kBundle = {4, 2};
 
 Bytes blob_content(int number) {
-  Bytes content(static_cast<std::size_t>(number) * 3000 + 10, static_cast<std::uint8_t>('a' + number));
+  Bytes content(static_cast<std::size_t>(number) * 3000 + 10,
+                static_cast<std::uint8_t>('a' + number));
   return content;
 }
 
@@ -72,7 +73,9 @@ TestRelease make_release(const std::string& version, std::uint64_t number, int f
   statement.blob_list_size = list.size();
   statement.blob_count = release.blobs.size();
   for (const BlobEntry& blob : release.blobs) statement.blob_bytes += blob.size;
-  release.files = {{"blobs.list", list}, {"manifest.json", text}, {"statement.json", trust::encode_statement(statement)}};
+  release.files = {{"blobs.list", list},
+                   {"manifest.json", text},
+                   {"statement.json", trust::encode_statement(statement)}};
   return release;
 }
 
@@ -141,7 +144,8 @@ class StoreWriterTest : public ::testing::Test {
     EXPECT_EQ(store->active_version(), new_release().version);
     EXPECT_EQ(store->releases().size(), 1U);
     EXPECT_TRUE(posix_file_system().list(store->staging_dir()).empty());
-    EXPECT_EQ(posix_file_system().list(root_ / "blobs" / "sha256").size(), new_release().blobs.size());
+    EXPECT_EQ(posix_file_system().list(root_ / "blobs" / "sha256").size(),
+              new_release().blobs.size());
     for (const std::string& name : posix_file_system().list(root_)) {
       EXPECT_FALSE(name.ends_with(".new") || name.starts_with(".tmp")) << name;
     }
@@ -153,7 +157,8 @@ class StoreWriterTest : public ::testing::Test {
     writer.activate(new_release().version);
     const auto releases = writer.store().releases();
     const bool old = releases.size() == 2;
-    writer.collect(old ? std::vector{old_release().version} : std::vector<std::string>{}, false, false);
+    writer.collect(old ? std::vector{old_release().version} : std::vector<std::string>{}, false,
+                   false);
   }
 
   bundle::testing::TempDirectory folder_;

@@ -30,7 +30,8 @@ BundleParts read_parts(const std::filesystem::path& volume) {
       bytes.subspan(format::kVolumeHeaderSize, parts.header.head_size), "test");
   const ByteView data = bytes.subspan(parts.header.data_offset, parts.header.data_size);
   parts.data.assign(data.begin(), data.end());
-  parts.tail = format::decode_tail(bytes.subspan(parts.header.data_offset + parts.header.data_size), "test");
+  parts.tail =
+      format::decode_tail(bytes.subspan(parts.header.data_offset + parts.header.data_size), "test");
   return parts;
 }
 
@@ -87,7 +88,8 @@ Bytes Packs::plain(std::size_t group) const {
 void Packs::replace(std::size_t group, const Bytes& plain, std::uint32_t declared) {
   frames[group] = codec::ZstdCompressor({3, 22, false}).compress(plain);
   index.groups[group].packed_size = static_cast<std::uint32_t>(frames[group].size());
-  index.groups[group].plain_size = declared == 0 ? static_cast<std::uint32_t>(plain.size()) : declared;
+  index.groups[group].plain_size =
+      declared == 0 ? static_cast<std::uint32_t>(plain.size()) : declared;
 }
 
 Packs read_packs(const BundleParts& parts) {
@@ -107,8 +109,8 @@ void write_packs(BundleParts& parts, Packs packs) {
   for (const Bytes& frame : packs.frames) {
     parts.data.insert(parts.data.end(), frame.begin(), frame.end());
     for (std::size_t at = 0; at < frame.size(); at += format::kLeafSize) {
-      packs.index.leaf_hashes.push_back(format::hash_leaf(
-          ByteView(frame).subspan(at, std::min<std::size_t>(format::kLeafSize, frame.size() - at))));
+      packs.index.leaf_hashes.push_back(format::hash_leaf(ByteView(frame).subspan(
+          at, std::min<std::size_t>(format::kLeafSize, frame.size() - at))));
     }
   }
   packs.index.derive();

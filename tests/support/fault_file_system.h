@@ -8,8 +8,8 @@
 
 namespace bundle {
 
-// Passes everything on to the real file system and counts the calls that change something. From call
-// number `fail_at` on every such call throws: nothing more reaches the disk.
+// Passes everything on to the real file system and counts the calls that change something. From
+// call number `fail_at` on every such call throws: nothing more reaches the disk.
 class FaultFileSystem final : public FileSystem {
  public:
   FaultFileSystem(std::uint64_t fail_at, ErrorCode code) : fail_at_(fail_at), code_(code) {}
@@ -41,13 +41,16 @@ class FaultFileSystem final : public FileSystem {
  private:
   class Writable final : public WritableFile {
    public:
-    Writable(FaultFileSystem& fs, std::unique_ptr<WritableFile> file) : fs_(fs), file_(std::move(file)) {}
+    Writable(FaultFileSystem& fs, std::unique_ptr<WritableFile> file)
+        : fs_(fs), file_(std::move(file)) {}
     // The disk takes half of what is written when it fails.
     void write(ByteView bytes) override {
       if (fs_.next_fails()) file_->write(bytes.first(bytes.size() / 2));
       fs_.step(), file_->write(bytes);
     }
-    void write_at(std::uint64_t offset, ByteView bytes) override { fs_.step(), file_->write_at(offset, bytes); }
+    void write_at(std::uint64_t offset, ByteView bytes) override {
+      fs_.step(), file_->write_at(offset, bytes);
+    }
     void truncate(std::uint64_t size) override { fs_.step(), file_->truncate(size); }
     void sync() override { fs_.step(), file_->sync(); }
     std::uint64_t size() const override { return file_->size(); }
@@ -59,9 +62,12 @@ class FaultFileSystem final : public FileSystem {
 
   class Anonymous final : public AnonymousFile {
    public:
-    Anonymous(FaultFileSystem& fs, std::unique_ptr<AnonymousFile> file) : fs_(fs), file_(std::move(file)) {}
+    Anonymous(FaultFileSystem& fs, std::unique_ptr<AnonymousFile> file)
+        : fs_(fs), file_(std::move(file)) {}
     void write(ByteView bytes) override { fs_.step(), file_->write(bytes); }
-    void write_at(std::uint64_t offset, ByteView bytes) override { fs_.step(), file_->write_at(offset, bytes); }
+    void write_at(std::uint64_t offset, ByteView bytes) override {
+      fs_.step(), file_->write_at(offset, bytes);
+    }
     void truncate(std::uint64_t size) override { fs_.step(), file_->truncate(size); }
     void sync() override { fs_.step(), file_->sync(); }
     std::uint64_t size() const override { return file_->size(); }
@@ -69,7 +75,9 @@ class FaultFileSystem final : public FileSystem {
     std::size_t read_at(std::uint64_t offset, std::span<std::uint8_t> buffer) const override {
       return file_->read_at(offset, buffer);
     }
-    void discard(std::uint64_t offset, std::uint64_t length) override { file_->discard(offset, length); }
+    void discard(std::uint64_t offset, std::uint64_t length) override {
+      file_->discard(offset, length);
+    }
 
    private:
     FaultFileSystem& fs_;
@@ -78,7 +86,8 @@ class FaultFileSystem final : public FileSystem {
 
   bool next_fails() const { return changes_ + 1 == fail_at_; }
   void step() {
-    if (++changes_ >= fail_at_) throw Error(code_, "the test made the disk fail", "This is a test.");
+    if (++changes_ >= fail_at_)
+      throw Error(code_, "the test made the disk fail", "This is a test.");
   }
 
   FileSystem& real_ = posix_file_system();

@@ -21,7 +21,8 @@ inline std::string read_whole(const std::filesystem::path& path) {
 
 inline void write_whole(const std::filesystem::path& path, std::string_view content) {
   std::filesystem::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary).write(content.data(), static_cast<std::streamsize>(content.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(content.data(), static_cast<std::streamsize>(content.size()));
 }
 
 // Relative path to digest of content ("folder", or the target of a link). The lock file is left

@@ -47,16 +47,18 @@ std::string random_bytes(std::uint64_t seed, std::size_t size) {
 // Looks like code: few words, indented, with numbers in between.
 std::string python_module(std::uint64_t seed) {
   static constexpr std::array<const char*, 12> kWords = {
-      "config", "request", "session", "value", "index", "node",
+      "config",  "request", "session",  "value",  "index",  "node",
       "upgrade", "release", "manifest", "digest", "volume", "path"};
   std::mt19937_64 random(seed);
   const auto word = [&] { return kWords[random() % kWords.size()]; };
-  std::string text = fmt::format("# module {}\nimport os\nfrom .{} import {}\n", seed, word(), word());
+  std::string text =
+      fmt::format("# module {}\nimport os\nfrom .{} import {}\n", seed, word(), word());
   const std::size_t functions = 4 + random() % 20;
   for (std::size_t i = 0; i < functions; ++i) {
     text += fmt::format("\n\ndef {}_{}(self, {}, {}=None):\n", word(), i, word(), word());
     for (std::size_t line = 0; line < 3 + random() % 8; ++line) {
-      text += fmt::format("    {} = self.{}.get(\"{}\", {})\n", word(), word(), word(), random() % 9999);
+      text += fmt::format("    {} = self.{}.get(\"{}\", {})\n", word(), word(), word(),
+                          random() % 9999);
     }
     text += fmt::format("    return {}\n", word());
   }
@@ -141,22 +143,26 @@ class Layout {
     std::string list;
     std::string diff_ids;
     for (const Bytes& layer : layers) {
-      list += (list.empty() ? "" : ",") + blob(oci::media_type::kLayerTarGzip,
-                                              odd_base && list.empty() ? odd_gzip(layer) : gzip(layer));
+      list += (list.empty() ? "" : ",") +
+              blob(oci::media_type::kLayerTarGzip,
+                   odd_base && list.empty() ? odd_gzip(layer) : gzip(layer));
       diff_ids += fmt::format("{}\"{}\"", diff_ids.empty() ? "" : ",", sha256(layer).text());
     }
     const std::string config = blob(
         oci::media_type::kConfig,
-        fmt::format(R"({{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{}]}}}})",
-                    diff_ids));
-    std::string entry = blob(oci::media_type::kManifest,
-                             fmt::format(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}})",
-                                         oci::media_type::kManifest, config, list));
+        fmt::format(
+            R"({{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{}]}}}})",
+            diff_ids));
+    std::string entry =
+        blob(oci::media_type::kManifest,
+             fmt::format(R"({{"schemaVersion":2,"mediaType":"{}","config":{},"layers":[{}]}})",
+                         oci::media_type::kManifest, config, list));
     entry.pop_back();
     entries_ += fmt::format(
         R"({}{},"platform":{{"architecture":"amd64","os":"linux"}},"annotations":{{"org.opencontainers.image.ref.name":"{}"}}}})",
         entries_.empty() ? "" : ",", entry, tag);
-    write_file(root_ / "index.json", fmt::format(R"({{"schemaVersion":2,"manifests":[{}]}})", entries_));
+    write_file(root_ / "index.json",
+               fmt::format(R"({{"schemaVersion":2,"manifests":[{}]}})", entries_));
   }
 
  private:
@@ -194,7 +200,8 @@ Bytes app_layer(const SampleOptions& options, std::uint64_t seed) {
 
 void write_chart(const path& folder, const SampleOptions& options) {
   write_file(folder / "Chart.yaml",
-             fmt::format("apiVersion: v2\nname: sample\nversion: {0}\nappVersion: \"{0}\"\n", options.version));
+             fmt::format("apiVersion: v2\nname: sample\nversion: {0}\nappVersion: \"{0}\"\n",
+                         options.version));
   write_file(folder / "values.yaml", "replicas: 1\nimage: registry.example.com/app/web\n");
   write_file(folder / "templates" / "web.yaml",
              "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\nspec:\n  replicas: {{ "
@@ -248,8 +255,8 @@ SampleKey make_sample_key(const path& name) {
   return key;
 }
 
-MakeReport make_sample_bundle(const path& inputs, const path& out, const std::optional<SampleKey>& key,
-                              std::uint64_t volume_size) {
+MakeReport make_sample_bundle(const path& inputs, const path& out,
+                              const std::optional<SampleKey>& key, std::uint64_t volume_size) {
   MakeOptions options;
   options.spec = inputs / "release.yaml";
   options.out = out;
@@ -279,7 +286,7 @@ ScopedVariable::~ScopedVariable() {
 }
 
 void keep_temporary_files_in_memory() {
-  struct statvfs memory{};
+  struct statvfs memory {};
   if (std::getenv("TMPDIR") != nullptr || ::statvfs("/dev/shm", &memory) != 0) return;
   if (std::uint64_t{memory.f_bavail} * memory.f_frsize >= kWantedMemory) {
     ::setenv("TMPDIR", "/dev/shm", 1);

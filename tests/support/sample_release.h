@@ -45,7 +45,8 @@ MakeReport make_sample_bundle(const std::filesystem::path& inputs, const std::fi
                               std::uint64_t volume_size = kDefaultVolumeBytes);
 
 // Inputs and bundle in one step; the inputs stand in OUT.inputs.
-MakeReport make_sample_release(const std::filesystem::path& out, const std::optional<SampleKey>& key,
+MakeReport make_sample_release(const std::filesystem::path& out,
+                               const std::optional<SampleKey>& key,
                                const SampleOptions& options = {},
                                std::uint64_t volume_size = kDefaultVolumeBytes);
 

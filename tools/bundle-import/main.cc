@@ -15,17 +15,23 @@ using bundle::tools::Command;
 using bundle::tools::format_size;
 using bundle::tools::Invocation;
 
-auto string_value() { return cxxopts::value<std::string>(); }
+auto string_value() {
+  return cxxopts::value<std::string>();
+}
 
-void add_store(cxxopts::OptionAdder& add) { add("store", "folder of the site store", string_value()); }
+void add_store(cxxopts::OptionAdder& add) {
+  add("store", "folder of the site store", string_value());
+}
 
 void add_import_options(cxxopts::OptionAdder& add) {
   add_store(add);
-  add("trust", "the vendor's public key or trust root; needed once, then it is pinned", string_value());
+  add("trust", "the vendor's public key or trust root; needed once, then it is pinned",
+      string_value());
   add("trust-fingerprint", "pin the key on the medium that has this fingerprint", string_value());
   add("channel", "only the release that this channel stands at, by a pointer that has not expired",
       string_value());
-  add("jobs", "worker threads (default: one a core)", cxxopts::value<unsigned>()->default_value("0"));
+  add("jobs", "worker threads (default: one a core)",
+      cxxopts::value<unsigned>()->default_value("0"));
 }
 
 bundle::ImportOptions import_options(const Invocation& call) {
@@ -76,9 +82,10 @@ void import(const Invocation& call) {
     return;
   }
   print_plan(report.plan);
-  fmt::print("imported: {} written, {} read from the medium, {:.0f} s\n", format_size(report.bytes_written),
-             format_size(report.bytes_read), report.seconds);
-  fmt::print("next: bundle-import activate {} --store {}\n", report.plan.version, options.store.string());
+  fmt::print("imported: {} written, {} read from the medium, {:.0f} s\n",
+             format_size(report.bytes_written), format_size(report.bytes_read), report.seconds);
+  fmt::print("next: bundle-import activate {} --store {}\n", report.plan.version,
+             options.store.string());
 }
 
 void have(const Invocation& call) {
@@ -114,9 +121,13 @@ void status(const Invocation& call) {
   print_releases(status.releases);
   fmt::print("store: {} blobs, {}; {} free\n", status.blobs, format_size(status.bytes),
              format_size(status.disk_free));
-  fmt::print("trust: {}\n", status.trust_fingerprint.empty() ? "no key pinned" : status.trust_fingerprint);
+  fmt::print("trust: {}\n",
+             status.trust_fingerprint.empty() ? "no key pinned" : status.trust_fingerprint);
   for (const auto& id : status.unfinished) {
-    fmt::print("unfinished import of bundle {}: run the import again, or give it up with gc --unfinished\n", id);
+    fmt::print(
+        "unfinished import of bundle {}: run the import again, or give it up with gc "
+        "--unfinished\n",
+        id);
   }
 }
 
@@ -130,12 +141,14 @@ void verify(const Invocation& call) {
     for (const auto& name : audit.leftovers) fmt::print("leftover: {}\n", name);
   }
   if (!audit.problems.empty()) {
-    throw bundle::Error(bundle::ErrorCode::store_corrupt,
-                        fmt::format("{} problems in the store", audit.problems.size()),
-                        "Import the named releases again: only what is damaged or missing is written.");
+    throw bundle::Error(
+        bundle::ErrorCode::store_corrupt,
+        fmt::format("{} problems in the store", audit.problems.size()),
+        "Import the named releases again: only what is damaged or missing is written.");
   }
   if (!call.json) {
-    fmt::print("good: {} blobs, {}, all match their digests\n", audit.blobs, format_size(audit.bytes));
+    fmt::print("good: {} blobs, {}, all match their digests\n", audit.blobs,
+               format_size(audit.bytes));
   }
 }
 
@@ -144,7 +157,8 @@ void add_gate_options(cxxopts::OptionAdder& add) {
   add("k8s-version", "what the site runs (default: that of the active release)", string_value());
   add("site", "the site's configuration (default: STORE/site.yaml)", string_value());
   add("hooks", "folder of preflight hooks (default: STORE/hooks)", string_value());
-  add("outside-window", "why it cannot wait for a maintenance window; goes on record", string_value());
+  add("outside-window", "why it cannot wait for a maintenance window; goes on record",
+      string_value());
 }
 
 bundle::GateOptions gate_options(const Invocation& call) {
@@ -185,18 +199,20 @@ void print_activation(const Invocation& call, const bundle::Activation& activati
   if (activation.from == activation.to) {
     fmt::print("{} is active already\n", activation.to);
   } else {
-    fmt::print("active: {} (was {})\n", activation.to, activation.from.empty() ? "none" : activation.from);
+    fmt::print("active: {} (was {})\n", activation.to,
+               activation.from.empty() ? "none" : activation.from);
   }
 }
 
 void activate(const Invocation& call) {
-  print_activation(call,
-                   bundle::activate_release(call.required("store"), call.only_argument("version"), false,
-                                            gate_options(call), call.progress, call.cancel));
+  print_activation(
+      call, bundle::activate_release(call.required("store"), call.only_argument("version"), false,
+                                     gate_options(call), call.progress, call.cancel));
 }
 
 void rollback(const Invocation& call) {
-  const std::string version = call.arguments.empty() ? std::string() : call.only_argument("version");
+  const std::string version =
+      call.arguments.empty() ? std::string() : call.only_argument("version");
   bundle::GateOptions options;
   options.k8s_version = call.text("k8s-version");
   print_activation(call, bundle::activate_release(call.required("store"), version, true, options,
@@ -216,9 +232,9 @@ void print_answer(const bundle::GateAnswer& answer) {
 }
 
 void gate(const Invocation& call) {
-  const auto answer =
-      bundle::check_gate(call.required("store"), call.only_argument("version"), call.has("rollback"),
-                         gate_options(call), call.has("run-hooks"), call.progress, call.cancel);
+  const auto answer = bundle::check_gate(call.required("store"), call.only_argument("version"),
+                                         call.has("rollback"), gate_options(call),
+                                         call.has("run-hooks"), call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(answer));
   } else {
@@ -254,9 +270,10 @@ void gen_cert(const Invocation& call) {
     fmt::print("{}\n", bundle::to_json(report));
     return;
   }
-  fmt::print("{}: for {}, until {}\n", report.certificate.string(),
-             options.client.empty() ? fmt::format("{}", fmt::join(report.names, ", ")) : options.client,
-             report.expires);
+  fmt::print(
+      "{}: for {}, until {}\n", report.certificate.string(),
+      options.client.empty() ? fmt::format("{}", fmt::join(report.names, ", ")) : options.client,
+      report.expires);
   fmt::print("key: {} (keep it secret)\n", report.key.string());
   fmt::print("authority: {}{}\n  SHA-256 {}\n", report.authority.string(),
              report.new_authority ? " (new)" : "", report.fingerprint);
@@ -282,18 +299,23 @@ void k3s_config(const Invocation& call) {
 
 std::vector<Command> commands() {
   return {
-      {"plan", "SRC... --store DIR [--trust PUB|ROOT]", "show what an import would do; writes nothing",
+      {"plan", "SRC... --store DIR [--trust PUB|ROOT]",
+       "show what an import would do; writes nothing",
        "  bundle-import plan /media/stick --store /var/lib/bundle --trust vendor.pub\n",
        add_import_options, plan},
-      {"import", "SRC... --store DIR [--trust PUB|ROOT]", "take a release in; continues after an interruption",
+      {"import", "SRC... --store DIR [--trust PUB|ROOT]",
+       "take a release in; continues after an interruption",
        "  bundle-import import /media/stick --store /var/lib/bundle --trust vendor.pub\n"
        "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n",
        add_import_options, import},
-      {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store, status},
+      {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store,
+       status},
       {"list", "--store DIR", "the releases in the store", "", add_store, list},
       {"have", "--store DIR", "the inventory of this site, from which the vendor makes a delta",
-       "  bundle-import have --store /var/lib/bundle > /media/stick/site-7.have\n", add_store, have},
-      {"verify", "--store DIR", "read every blob and compare digests and signatures", "", add_store, verify},
+       "  bundle-import have --store /var/lib/bundle > /media/stick/site-7.have\n", add_store,
+       have},
+      {"verify", "--store DIR", "read every blob and compare digests and signatures", "", add_store,
+       verify},
       {"activate", "VERSION --store DIR", "make an imported release the live one",
        "  bundle-import activate 1.4.0 --store /var/lib/bundle\n"
        "  bundle-import activate 1.4.1 --store /var/lib/bundle --outside-window 'security fix'\n",
@@ -305,7 +327,8 @@ std::vector<Command> commands() {
       {"rollback", "[VERSION] --store DIR", "go back to an older imported release", "",
        [](auto& add) {
          add_store(add);
-         add("k8s-version", "what the site runs (default: that of the active release)", string_value());
+         add("k8s-version", "what the site runs (default: that of the active release)",
+             string_value());
        },
        rollback},
       {"gate", "VERSION --store DIR", "may this release be activated, and if not, why",
@@ -330,9 +353,12 @@ std::vector<Command> commands() {
          add("dry-run", "only say what would be removed");
        },
        collect},
-      {"gen-cert", "--out DIR --name NAME...", "make or renew the site's authority and the registry's certificate",
-       "  bundle-import gen-cert --out /etc/bundle/tls --name registry.example.com --name 192.0.2.10\n"
-       "  bundle-import gen-cert --out /etc/bundle/tls                    renews with the same names\n"
+      {"gen-cert", "--out DIR --name NAME...",
+       "make or renew the site's authority and the registry's certificate",
+       "  bundle-import gen-cert --out /etc/bundle/tls --name registry.example.com --name "
+       "192.0.2.10\n"
+       "  bundle-import gen-cert --out /etc/bundle/tls                    renews with the same "
+       "names\n"
        "  bundle-import gen-cert --out /etc/bundle/tls --client node-1    for mutual TLS\n",
        [](auto& add) {
          add("out", "folder for ca.pem, ca.key, server.pem, server.key", string_value());
@@ -342,12 +368,15 @@ std::vector<Command> commands() {
          add("days", "how long it is valid", cxxopts::value<unsigned>()->default_value("825"));
        },
        gen_cert},
-      {"k3s-config", "--endpoint URL --out DIR", "write the files that send k3s and Flux to this site's registry",
-       "  bundle-import k3s-config --endpoint https://registry.example.com:5000 --ca /etc/bundle/tls/ca.pem \\\n"
+      {"k3s-config", "--endpoint URL --out DIR",
+       "write the files that send k3s and Flux to this site's registry",
+       "  bundle-import k3s-config --endpoint https://registry.example.com:5000 --ca "
+       "/etc/bundle/tls/ca.pem \\\n"
        "      --user node --password-file node.password --out k3s\n",
        [](auto& add) {
          add_store(add);
-         add("endpoint", "https://HOST:PORT of the registry, or http:// without TLS", string_value());
+         add("endpoint", "https://HOST:PORT of the registry, or http:// without TLS",
+             string_value());
          add("out", "folder for registries.yaml and the others", string_value());
          add("ca", "certificate of the registry's authority", string_value());
          add("node-ca-path", "where nodes keep that certificate", string_value());

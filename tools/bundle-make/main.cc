@@ -11,14 +11,18 @@
 
 namespace {
 
+using bundle::tools::add_signing_options;
 using bundle::tools::Command;
 using bundle::tools::format_size;
 using bundle::tools::Invocation;
-using bundle::tools::add_signing_options;
 using bundle::tools::signing;
 
-auto string_value() { return cxxopts::value<std::string>(); }
-auto strings_value() { return cxxopts::value<std::vector<std::string>>(); }
+auto string_value() {
+  return cxxopts::value<std::string>();
+}
+auto strings_value() {
+  return cxxopts::value<std::vector<std::string>>();
+}
 
 std::vector<std::filesystem::path> paths(const Invocation& call, const std::string& option) {
   if (!call.has(option)) return {};
@@ -51,7 +55,8 @@ void make(const Invocation& call) {
   bundle::MakeOptions options;
   options.spec = call.only_argument("release.yaml");
   options.out = call.required("out");
-  if (call.has("volume-size")) options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
+  if (call.has("volume-size"))
+    options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
   options.level = call.options["level"].as<int>();
   options.fast = call.has("fast");
   options.jobs = call.options["jobs"].as<unsigned>();
@@ -68,15 +73,19 @@ void make(const Invocation& call) {
   }
   fmt::print("made {} {} (release number {}): {} blobs, {}\n", report.product, report.version,
              report.release_number, report.blobs, format_size(report.blob_bytes));
-  fmt::print("  gzip stored inflated: {} of {}; unique content: {}\n", format_size(report.replayed_bytes),
-             format_size(report.gzip_bytes), format_size(report.unique_bytes));
+  fmt::print("  gzip stored inflated: {} of {}; unique content: {}\n",
+             format_size(report.replayed_bytes), format_size(report.gzip_bytes),
+             format_size(report.unique_bytes));
   if (!report.bases.empty()) {
     fmt::print("  delta for a site that has {}: {} blobs left out, {} copied there\n",
-               fmt::join(report.bases, " or "), report.omitted_blobs, format_size(report.base_bytes));
+               fmt::join(report.bases, " or "), report.omitted_blobs,
+               format_size(report.base_bytes));
   }
   for (const auto& volume : report.volumes) fmt::print("  {}\n", volume.string());
-  fmt::print("  bundle size: {} ({:.1f} % of the blobs), {:.0f} s\n", format_size(report.bundle_bytes),
-             100.0 * static_cast<double>(report.bundle_bytes) / static_cast<double>(std::max<std::uint64_t>(report.blob_bytes, 1)),
+  fmt::print("  bundle size: {} ({:.1f} % of the blobs), {:.0f} s\n",
+             format_size(report.bundle_bytes),
+             100.0 * static_cast<double>(report.bundle_bytes) /
+                 static_cast<double>(std::max<std::uint64_t>(report.blob_bytes, 1)),
              report.seconds);
   for (const auto& name : report.signatures) fmt::print("  signed: {}\n", name);
   if (report.signatures.empty()) {
@@ -123,9 +132,10 @@ void keygen(const Invocation& call) {
     fmt::print("{{\"key_id\": \"{}\"}}\n", id);
     return;
   }
-  fmt::print("key {}\n  {}.key: keep it secret; whoever has it signs releases\n"
-             "  {}.pub: give it to your sites (bundle-import import ... --trust {}.pub)\n",
-             id, name, name, name);
+  fmt::print(
+      "key {}\n  {}.key: keep it secret; whoever has it signs releases\n"
+      "  {}.pub: give it to your sites (bundle-import import ... --trust {}.pub)\n",
+      id, name, name, name);
 }
 
 void inspect(const Invocation& call) {
@@ -137,15 +147,16 @@ void inspect(const Invocation& call) {
   fmt::print("{} {} (release number {}), made {}, expires {}\n", report.product, report.version,
              report.release_number, report.created, report.expires);
   fmt::print("bundle {}: volumes {} of {} here, {} packed, {} groups\n", report.bundle_id,
-             fmt::join(report.volumes_here, ","), report.volumes_total, format_size(report.pack_bytes),
-             report.groups);
+             fmt::join(report.volumes_here, ","), report.volumes_total,
+             format_size(report.pack_bytes), report.groups);
   fmt::print("{} blobs, {}; base {}, Kubernetes {}, upgrades from {}\n", report.blobs,
              format_size(report.blob_bytes), report.os_base, report.k8s_version,
              fmt::join(report.upgrade_from, ", "));
   for (const auto& artifact : report.artifacts) {
     fmt::print("  {:<6} {}\n         {}\n", artifact.kind, artifact.name, artifact.digest);
   }
-  if (!report.bases.empty()) fmt::print("delta: needs {} at the site\n", fmt::join(report.bases, " or "));
+  if (!report.bases.empty())
+    fmt::print("delta: needs {} at the site\n", fmt::join(report.bases, " or "));
   for (const auto& name : report.signatures) fmt::print("signature (not checked): {}\n", name);
 }
 
@@ -165,21 +176,24 @@ void verify(const Invocation& call) {
     fmt::print("{}\n", bundle::to_json(report));
     return;
   }
-  fmt::print("good: {} {} is signed by a trusted key and all {} of it match\n", report.release.product,
-             report.release.version, format_size(report.bytes));
-  if (options.rebuild) fmt::print("  {} blobs were rebuilt and match their digests\n", report.blobs);
+  fmt::print("good: {} {} is signed by a trusted key and all {} of it match\n",
+             report.release.product, report.release.version, format_size(report.bytes));
+  if (options.rebuild)
+    fmt::print("  {} blobs were rebuilt and match their digests\n", report.blobs);
 }
 
 void recut(const Invocation& call, std::uint64_t volume_size) {
-  const auto volumes =
-      bundle::recut_bundle(sources(call), call.required("out"), volume_size, call.progress, call.cancel);
+  const auto volumes = bundle::recut_bundle(sources(call), call.required("out"), volume_size,
+                                            call.progress, call.cancel);
   for (const auto& volume : volumes) fmt::print("{}\n", volume.string());
 }
 
 void split(const Invocation& call) {
   recut(call, bundle::tools::parse_size(call.required("volume-size")));
 }
-void join(const Invocation& call) { recut(call, 0); }
+void join(const Invocation& call) {
+  recut(call, 0);
+}
 
 std::vector<Command> commands() {
   return {
@@ -200,7 +214,9 @@ std::vector<Command> commands() {
        [](auto& add) {
          add("out", "folder for the bundle", string_value());
          add_signing_options(add);
-         add("base", "make a delta to this full bundle or inventory; of several any one will do at the site",
+         add("base",
+             "make a delta to this full bundle or inventory; of several any one will do at the "
+             "site",
              strings_value());
          add("volume-size", "largest volume, like 650M or 4G (default: just below FAT32's 4 GiB)",
              string_value());
@@ -247,7 +263,8 @@ std::vector<Command> commands() {
          add("trust", "minisign public key or TUF root", string_value());
          add("trust-fingerprint", "fingerprint of a key that the bundle carries", string_value());
          add("rebuild", "also rebuild every blob and compare its digest");
-         add("jobs", "threads (default: one a core)", cxxopts::value<unsigned>()->default_value("0"));
+         add("jobs", "threads (default: one a core)",
+             cxxopts::value<unsigned>()->default_value("0"));
        },
        verify},
       {"split", "DIR|VOLUME... --out DIR --volume-size N", "cut a bundle into other volumes",
@@ -268,6 +285,6 @@ std::vector<Command> commands() {
 int main(int argc, char** argv) {
   auto all = commands();
   for (Command& command : bundle::tools::trust_commands()) all.push_back(std::move(command));
-  return bundle::tools::run_tool("bundle-make", "builds signed release bundles for sites without a network",
-                                 all, argc, argv);
+  return bundle::tools::run_tool(
+      "bundle-make", "builds signed release bundles for sites without a network", all, argc, argv);
 }

@@ -25,11 +25,13 @@ Cancel& global_cancel() {
   return cancel;
 }
 
-extern "C" void on_stop_signal(int) { global_cancel().request(); }
+extern "C" void on_stop_signal(int) {
+  global_cancel().request();
+}
 
 void handle_signals() {
   global_cancel();  // constructed before a signal can come
-  struct sigaction action{};
+  struct sigaction action {};
   action.sa_handler = on_stop_signal;
   action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second one ends the program at once
   ::sigaction(SIGINT, &action, nullptr);
@@ -43,10 +45,12 @@ void print_overview(const std::string& program, const std::string& summary,
   for (const Command& command : commands) {
     fmt::print("  {:<16}  {}\n", command.name, command.summary);
   }
-  fmt::print("\n'{0} COMMAND --help' tells more. Exit codes: errors.md in share/doc/bundle.\n", program);
+  fmt::print("\n'{0} COMMAND --help' tells more. Exit codes: errors.md in share/doc/bundle.\n",
+             program);
 }
 
-void print_help(const std::string& program, const Command& command, const cxxopts::Options& options) {
+void print_help(const std::string& program, const Command& command,
+                const cxxopts::Options& options) {
   fmt::print("{} {} - {}\n", program, command.name, command.summary);
   fmt::print("{}", options.help());
   if (!command.examples.empty()) fmt::print("\nexamples:\n{}", command.examples);
@@ -112,14 +116,16 @@ int run_command(const std::string& program, const Command& command, int argc, ch
 
 const std::string& Invocation::only_argument(const std::string& what) const {
   if (arguments.size() != 1) {
-    throw Error(ErrorCode::usage, fmt::format("exactly one {} is needed, {} were given", what, arguments.size()),
+    throw Error(ErrorCode::usage,
+                fmt::format("exactly one {} is needed, {} were given", what, arguments.size()),
                 "See --help.");
   }
   return arguments.front();
 }
 
 std::string Invocation::required(const std::string& name) const {
-  if (!has(name)) throw Error(ErrorCode::usage, fmt::format("--{} is missing", name), "See --help.");
+  if (!has(name))
+    throw Error(ErrorCode::usage, fmt::format("--{} is missing", name), "See --help.");
   return text(name);
 }
 
@@ -160,7 +166,8 @@ void print_inventory(const Invocation& call, const std::string& inventory) {
   std::uint64_t size = 0;
   std::string items;
   while (lines >> digest >> size) {
-    items += fmt::format("{}{{\"digest\": \"{}\", \"size\": {}}}", items.empty() ? "" : ",\n  ", digest, size);
+    items += fmt::format("{}{{\"digest\": \"{}\", \"size\": {}}}", items.empty() ? "" : ",\n  ",
+                         digest, size);
   }
   fmt::print("{{\"blobs\": [\n  {}\n]}}\n", items);
 }
@@ -178,7 +185,8 @@ std::uint64_t parse_size(const std::string& text) {
   static constexpr std::array<std::string_view, 5> kUnits = {"", "K", "M", "G", "T"};
   for (std::size_t i = 0; i < kUnits.size(); ++i) {
     const std::string letter(kUnits[i]);
-    const bool matches = unit == letter || (!letter.empty() && (unit == letter + "iB" || unit == letter + "B"));
+    const bool matches =
+        unit == letter || (!letter.empty() && (unit == letter + "iB" || unit == letter + "B"));
     if (used > 0 && matches && value >= 0 && value < 1e18) return static_cast<std::uint64_t>(value);
     value *= 1024;
   }

@@ -35,7 +35,7 @@ struct QuietExit {
 };
 
 struct Command {
-  std::string name;  // one word, or two: "trust show"
+  std::string name;       // one word, or two: "trust show"
   std::string arguments;  // "SRC... --store DIR"
   std::string summary;
   std::string examples;

@@ -45,7 +45,8 @@ class TerminalProgress final : public Progress {
     clear();
     fmt::print(stderr, "{}", phase_);
     if (total_ > 0) {
-      fmt::print(stderr, ": {:3.0f} % of {}", 100.0 * static_cast<double>(done) / static_cast<double>(total_),
+      fmt::print(stderr, ": {:3.0f} % of {}",
+                 100.0 * static_cast<double>(done) / static_cast<double>(total_),
                  format_size(total_));
     }
     if (done > 0 && seconds > 0.5) {

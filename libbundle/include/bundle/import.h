@@ -1,9 +1,9 @@
 // Importing a release into a site store.
 //
 // The store is opened or made; nothing is written before the signatures are verified and the plan
-// is known to fit. An import that was killed, or whose stick vanished, continues with the next call.
-// One importer per store at a time; registry and readers may go on meanwhile.
-// Peak memory: under 256 MiB, whatever the size of the release.
+// is known to fit. An import that was killed, or whose stick vanished, continues with the next
+// call. One importer per store at a time; registry and readers may go on meanwhile. Peak memory:
+// under 256 MiB, whatever the size of the release.
 #pragma once
 
 #include <cstdint>

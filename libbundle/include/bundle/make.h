@@ -105,8 +105,9 @@ CosignReport cosign_release(const CosignOptions& options, Progress& progress);
 
 // Writes NAME.key and NAME.pub (minisign's formats). Returns the key id.
 // An empty password is refused unless `allow_no_password`.
-std::string generate_key(const std::filesystem::path& name, const std::filesystem::path& password_file,
-                         int password_fd, bool allow_no_password);
+std::string generate_key(const std::filesystem::path& name,
+                         const std::filesystem::path& password_file, int password_fd,
+                         bool allow_no_password);
 
 // Cuts the volumes in `sources` anew, all of which must be there; signatures stay valid. With
 // `volume_size` 0 they are joined into one.
@@ -144,8 +145,8 @@ struct InspectReport {
   std::string os_base;
 };
 
-// The inventory of a bundle: one line a blob, "sha256:<digest> <size>", sorted. As a base of a delta it
-// says which blobs a site has, but not what is in them.
+// The inventory of a bundle: one line a blob, "sha256:<digest> <size>", sorted. As a base of a
+// delta it says which blobs a site has, but not what is in them.
 std::string bundle_inventory(const std::vector<std::filesystem::path>& sources);
 
 // What a bundle says about itself. No signature is checked.

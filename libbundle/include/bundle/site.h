@@ -40,8 +40,8 @@ struct SiteStatus {
 };
 SiteStatus site_status(const std::filesystem::path& store);
 
-// The inventory of a site: all blobs of its complete releases, one line each, "sha256:<digest> <size>",
-// sorted. A vendor makes deltas from it. Reads only.
+// The inventory of a site: all blobs of its complete releases, one line each, "sha256:<digest>
+// <size>", sorted. A vendor makes deltas from it. Reads only.
 std::string site_inventory(const std::filesystem::path& store);
 
 struct StoreProblem {
@@ -73,7 +73,7 @@ struct GateOptions {
 // A preflight hook of the site and what came of it.
 struct HookReport {
   std::string name;
-  std::string state;  // "not_run", "passed", "failed", "timed_out"
+  std::string state;   // "not_run", "passed", "failed", "timed_out"
   std::string reason;  // why it failed
   double seconds = 0;
   std::string output;  // standard output and error; UTF-8, at most 64 KiB
@@ -120,14 +120,14 @@ Activation activate_release(const std::filesystem::path& store, const std::strin
                             Progress& progress = silent_progress(),
                             const Cancel& cancel = Cancel());
 
-// What activate_release would say now. Reads only, unless `run_hooks`: then the hooks are run, which
-// may do anything (take a backup). Throws as activate_release, but a refusal is an answer.
+// What activate_release would say now. Reads only, unless `run_hooks`: then the hooks are run,
+// which may do anything (take a backup). Throws as activate_release, but a refusal is an answer.
 GateAnswer check_gate(const std::filesystem::path& store, const std::string& version, bool rollback,
                       const GateOptions& options = {}, bool run_hooks = false,
                       Progress& progress = silent_progress(), const Cancel& cancel = Cancel());
 
 struct CollectOptions {
-  std::size_t keep = 3;  // newest releases, besides the active one: N, N-1, N-2
+  std::size_t keep = 3;             // newest releases, besides the active one: N, N-1, N-2
   std::vector<std::string> remove;  // exactly these instead of counting
   bool drop_unfinished = false;     // also give up imports that have not ended
   bool dry_run = false;

@@ -31,7 +31,9 @@ constexpr std::uint64_t kDeltaBudget = 64 << 20;
 // Missing base blobs that a message names.
 constexpr std::size_t kMissingNamed = 8;
 
-std::size_t worker_count(unsigned jobs) { return jobs == 0 ? default_workers() : jobs; }
+std::size_t worker_count(unsigned jobs) {
+  return jobs == 0 ? default_workers() : jobs;
+}
 
 std::shared_ptr<store::SiteStore> open_if_there(FileSystem& fs, const Path& root) {
   const auto status = fs.status(root);
@@ -55,9 +57,9 @@ class Import {
   explicit Import(const ImportOptions& options) : options_(options), fs_(posix_file_system()) {
     store_ = open_if_there(fs_, options.store);
     if (store_) state_.emplace(fs_, store_->trust_dir());
-    opened_.emplace(api::open_bundle(
-        fs_, options.sources,
-        {state_ ? &*state_ : nullptr, options.trust, options.trust_fingerprint}));
+    opened_.emplace(
+        api::open_bundle(fs_, options.sources,
+                         {state_ ? &*state_ : nullptr, options.trust, options.trust_fingerprint}));
     media_.emplace(opened_->volumes, index());
   }
 
@@ -132,12 +134,14 @@ class Import {
     for (const trust::CarrierBase& base : opened_->head.carrier->bases) {
       bases += fmt::format("{}{}", bases.empty() ? "" : " or ", base.name);
     }
-    throw Error(ErrorCode::base_missing,
-                fmt::format("this delta to {} builds on {}, of which this site lacks {} blobs, {} bytes: {}",
-                            statement().version, bases, plan_.base_missing.size(), bytes, names),
-                fmt::format("Import {} first, or the full bundle of {}. A repair needs those {} bytes "
-                            "(any bundle or store that has the blobs). Nothing was written.",
-                            bases, statement().version, bytes));
+    throw Error(
+        ErrorCode::base_missing,
+        fmt::format(
+            "this delta to {} builds on {}, of which this site lacks {} blobs, {} bytes: {}",
+            statement().version, bases, plan_.base_missing.size(), bytes, names),
+        fmt::format("Import {} first, or the full bundle of {}. A repair needs those {} bytes "
+                    "(any bundle or store that has the blobs). Nothing was written.",
+                    bases, statement().version, bytes));
   }
 
   // A blob that came to harm since its import must be named before anything is made from it.
@@ -153,11 +157,14 @@ class Import {
       for (std::size_t i = next++; i < plan_.base_blobs.size() && !stop; i = next++) {
         const format::BlobEntry& blob = plan_.base_blobs[i];
         if (const std::string problem = store_->blob_problem(blob, cancel); !problem.empty()) {
-          throw Error(ErrorCode::store_corrupt,
-                      fmt::format("blob {} of the base at this site is damaged: {}", blob.digest.text(), problem),
-                      fmt::format("Import its release again from a full bundle, which repairs these {} bytes, "
-                                  "or import the full bundle of {}. Nothing was written.",
-                                  blob.size, statement().version));
+          throw Error(
+              ErrorCode::store_corrupt,
+              fmt::format("blob {} of the base at this site is damaged: {}", blob.digest.text(),
+                          problem),
+              fmt::format(
+                  "Import its release again from a full bundle, which repairs these {} bytes, "
+                  "or import the full bundle of {}. Nothing was written.",
+                  blob.size, statement().version));
         }
         const std::lock_guard guard(mutex);
         progress.advance(done += blob.size);
@@ -176,10 +183,11 @@ class Import {
     }
     const std::string& fingerprint = options_.trust_fingerprint;
     if (state_->current() && !fingerprint.empty() && !trusts(fingerprint)) {
-      throw Error(ErrorCode::wrong_key,
-                  fmt::format("this site trusts {}, not {}", state_->current()->fingerprint(), fingerprint),
-                  "Leave --trust-fingerprint out: the site knows whom it trusts. A new vendor key "
-                  "comes with the vendor's chain of roots.");
+      throw Error(
+          ErrorCode::wrong_key,
+          fmt::format("this site trusts {}, not {}", state_->current()->fingerprint(), fingerprint),
+          "Leave --trust-fingerprint out: the site knows whom it trusts. A new vendor key "
+          "comes with the vendor's chain of roots.");
     }
   }
 
@@ -212,10 +220,11 @@ class Import {
       for (std::size_t i = next++; i < blobs.size() && !stop; i = next++) {
         const std::string problem = store_->blob_problem(blobs[i], cancel);
         if (!problem.empty() && !is_indexed(blobs[i].digest)) {
-          throw Error(ErrorCode::store_corrupt,
-                      fmt::format("blob {} at this site is damaged, and this delta does not carry it: {}",
-                                  blobs[i].digest.text(), problem),
-                      fmt::format("A full bundle of {} repairs it.", statement().version));
+          throw Error(
+              ErrorCode::store_corrupt,
+              fmt::format("blob {} at this site is damaged, and this delta does not carry it: {}",
+                          blobs[i].digest.text(), problem),
+              fmt::format("A full bundle of {} repairs it.", statement().version));
         }
         if (!problem.empty()) writer_->drop_blob(blobs[i].digest);
         const std::lock_guard guard(mutex);
@@ -225,7 +234,8 @@ class Import {
   }
 
   bool is_indexed(const Digest& blob) const {
-    return std::ranges::find(index().blobs, blob, &format::IndexedBlob::digest) != index().blobs.end();
+    return std::ranges::find(index().blobs, blob, &format::IndexedBlob::digest) !=
+           index().blobs.end();
   }
 
   // True when an import was cut short after the release had become visible, or when one of its
@@ -253,8 +263,9 @@ class Import {
     if (!store_ || !fs_.status(store_->release_dir(statement().version) / "statement.json")) {
       return false;
     }
-    const std::string stored = read_text_file(
-        fs_, store_->release_dir(statement().version) / "statement.json", format::kMaxDocumentBytes);
+    const std::string stored =
+        read_text_file(fs_, store_->release_dir(statement().version) / "statement.json",
+                       format::kMaxDocumentBytes);
     if (stored != opened_->head.release.raw()) {
       throw Error(ErrorCode::statement_mismatch,
                   fmt::format("this site has another release {} with the same version",
@@ -382,20 +393,21 @@ class Import {
     for (const std::uint32_t number : report.volumes_missing) {
       numbers += fmt::format("{}{}", numbers.empty() ? "" : ", ", number);
     }
-    throw Error(ErrorCode::volume_missing,
-                fmt::format("{} of {} blobs of release {} wait for volume {} of {}",
-                            plan_.waiting.size(), plan_.blobs_total, statement().version, numbers,
-                            opened_->volumes.count),
-                "All that is on this medium was taken in. Insert the medium with a missing volume and "
-                "run the same import for it; any order will do.");
+    throw Error(
+        ErrorCode::volume_missing,
+        fmt::format("{} of {} blobs of release {} wait for volume {} of {}", plan_.waiting.size(),
+                    plan_.blobs_total, statement().version, numbers, opened_->volumes.count),
+        "All that is on this medium was taken in. Insert the medium with a missing volume and "
+        "run the same import for it; any order will do.");
   }
 
   void publish() {
     for (const format::BlobEntry& blob : opened_->head.blobs) {
       if (store_->has_blob(blob)) continue;
-      throw Error(ErrorCode::release_incomplete,
-                  fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
-                  "Run the same import again.");
+      throw Error(
+          ErrorCode::release_incomplete,
+          fmt::format("blob {} is missing in the store after the import", blob.digest.text()),
+          "Run the same import again.");
     }
     writer_->publish_release(statement().version, release_files());
     state_->accept_release(opened_->head.release, may_be_older_);
@@ -431,7 +443,8 @@ ImportPlanReport plan_import(const ImportOptions& options, const Cancel& cancel)
   return Import(options).plan(cancel);
 }
 
-ImportReport import_release(const ImportOptions& options, Progress& progress, const Cancel& cancel) {
+ImportReport import_release(const ImportOptions& options, Progress& progress,
+                            const Cancel& cancel) {
   return Import(options).run(progress, cancel);
 }
 

@@ -24,7 +24,9 @@ Json paths(const std::vector<std::filesystem::path>& items) {
 Json numbers(const std::vector<std::uint32_t>& items) {
   return list(items, [](std::uint32_t item) { return Json(std::uint64_t{item}); });
 }
-std::string print(const Json& value) { return codec::dump_json(value, kIndent); }
+std::string print(const Json& value) {
+  return codec::dump_json(value, kIndent);
+}
 
 Json plan_json(const ImportPlanReport& r) {
   Json out;
@@ -45,7 +47,10 @@ Json plan_json(const ImportPlanReport& r) {
 Json release_json(const SiteRelease& r) {
   Json out;
   out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
-  out.set("created", r.created).set("expires", r.expires).set("blobs", r.blobs).set("bytes", r.bytes);
+  out.set("created", r.created)
+      .set("expires", r.expires)
+      .set("blobs", r.blobs)
+      .set("bytes", r.bytes);
   out.set("active", r.active).set("complete", r.complete).set("revoked", r.revoked);
   return out;
 }
@@ -114,7 +119,9 @@ std::string to_json(const InspectReport& r) {
   return print(out);
 }
 
-std::string to_json(const ImportPlanReport& report) { return print(plan_json(report)); }
+std::string to_json(const ImportPlanReport& report) {
+  return print(plan_json(report));
+}
 
 std::string to_json(const ImportReport& r) {
   Json out = plan_json(r.plan);
@@ -180,7 +187,8 @@ std::string to_json(const GateAnswer& r) {
   out.set("outside_window", r.outside_window);
   out.set("exit_status", r.allowed ? 0 : exit_status(r.error));
   // As every other error, for scripts that look for these.
-  if (!r.allowed) out.set("error", error_name(r.error)).set("message", r.reason).set("hint", r.next_step);
+  if (!r.allowed)
+    out.set("error", error_name(r.error)).set("message", r.reason).set("hint", r.next_step);
   return print(out);
 }
 

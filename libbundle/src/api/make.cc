@@ -13,12 +13,12 @@
 #include "base/time.h"
 #include "bundle/error.h"
 #include "crypto/signer.h"
+#include "format/blob_list.h"
 #include "format/limits.h"
 #include "pack/bundle_signing.h"
 #include "pack/make_release.h"
 #include "release/resolve.h"
 #include "transfer/registry_source.h"
-#include "format/blob_list.h"
 #include "trust/carrier.h"
 #include "trust/statement.h"
 #include "unpack/bundle_reader.h"
@@ -175,8 +175,10 @@ SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign
   FileSystem& fs = posix_file_system();
   const std::string statement = api::find_document(fs, folder, "statement.json");
   if (statement.empty()) {
-    throw Error(ErrorCode::not_found, fmt::format("{} holds no statement.json and no volume", folder.string()),
-                "Name the folder that bundle-make wrote, or one with a copy of its statement.json.");
+    throw Error(
+        ErrorCode::not_found,
+        fmt::format("{} holds no statement.json and no volume", folder.string()),
+        "Name the folder that bundle-make wrote, or one with a copy of its statement.json.");
   }
   const std::string carrier = api::find_document(fs, folder, "carrier.json");
   format::FileList files;
@@ -237,7 +239,8 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
   // No signature is checked: cutting is not trusting. Leaves are checked against the index, so
   // that damage is found here and not at the site.
   const format::Index index = format::decode_index(as_bytes(document("index")));
-  const trust::Statement statement = trust::parse_statement(document("statement.json"), "statement.json");
+  const trust::Statement statement =
+      trust::parse_statement(document("statement.json"), "statement.json");
   const auto missing = api::missing_volumes(volumes, {});
   if (!missing.empty()) {
     throw Error(ErrorCode::volume_missing,
@@ -267,9 +270,11 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
   FileSystem& fs = posix_file_system();
   const unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
   const auto document = [&](std::string_view name) { return unpack::head_document(volumes, name); };
-  const trust::Statement statement = trust::parse_statement(document("statement.json"), "statement.json");
+  const trust::Statement statement =
+      trust::parse_statement(document("statement.json"), "statement.json");
   const format::Index index = format::decode_index(as_bytes(document("index")));
-  const release::Manifest manifest = release::parse_manifest(document("manifest.json"), "manifest.json");
+  const release::Manifest manifest =
+      release::parse_manifest(document("manifest.json"), "manifest.json");
 
   InspectReport report;
   report.bundle_id = to_hex(volumes.bundle_id);
@@ -279,7 +284,8 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
   report.created = format_time(statement.created);
   report.expires = format_time(statement.expires);
   report.volumes_total = volumes.count;
-  for (const unpack::Volume& volume : volumes.volumes) report.volumes_here.push_back(volume.header.number);
+  for (const unpack::Volume& volume : volumes.volumes)
+    report.volumes_here.push_back(volume.header.number);
   report.blobs = statement.blob_count;
   report.blob_bytes = statement.blob_bytes;
   report.pack_bytes = index.pack_size();

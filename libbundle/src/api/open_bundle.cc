@@ -11,15 +11,17 @@
 namespace bundle::api {
 namespace {
 
-trust::TrustRoot find_by_fingerprint(const unpack::VolumeSet& volumes, const std::string& fingerprint) {
+trust::TrustRoot find_by_fingerprint(const unpack::VolumeSet& volumes,
+                                     const std::string& fingerprint) {
   auto candidates = unpack::carried_roots(volumes);
   for (auto& key : unpack::carried_keys(volumes)) candidates.push_back(std::move(key));
   auto root = trust::find_root(candidates, fingerprint);
   if (!root) {
-    throw Error(ErrorCode::no_trust,
-                fmt::format("the medium carries no key or root with fingerprint {}", fingerprint),
-                "Compare the fingerprint with the one that the vendor told you; if it is right, the "
-                "medium is not from them.");
+    throw Error(
+        ErrorCode::no_trust,
+        fmt::format("the medium carries no key or root with fingerprint {}", fingerprint),
+        "Compare the fingerprint with the one that the vendor told you; if it is right, the "
+        "medium is not from them.");
   }
   return *root;
 }
@@ -32,9 +34,10 @@ trust::TrustRoot choose_root(FileSystem& fs, const unpack::VolumeSet& volumes,
     return trust::TrustRoot::load(text, trust.file.string());
   }
   if (!trust.fingerprint.empty()) return find_by_fingerprint(volumes, trust.fingerprint);
-  throw Error(ErrorCode::no_trust, "nothing says whose signature to trust",
-              "Give the vendor's public key or root: --trust FILE; or --trust-fingerprint FP with the "
-              "fingerprint that the vendor told you by another way.");
+  throw Error(
+      ErrorCode::no_trust, "nothing says whose signature to trust",
+      "Give the vendor's public key or root: --trust FILE; or --trust-fingerprint FP with the "
+      "fingerprint that the vendor told you by another way.");
 }
 
 void check_manifest(const OpenedBundle& bundle) {
@@ -63,15 +66,16 @@ OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path
   unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
   trust::TrustRoot chosen = choose_root(fs, volumes, trust);
   trust::TrustRoot root = chosen;
-  if (const auto chain = unpack::carried_roots(volumes); !chain.empty()) root = root.update_all(chain);
+  if (const auto chain = unpack::carried_roots(volumes); !chain.empty())
+    root = root.update_all(chain);
   const UnixTime clock = current_time();
   const UnixTime now = trust.state != nullptr ? trust.state->effective_now(clock) : clock;
   try {
     unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
     release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
     trust::News news = trust::read_news(root, unpack::carried_files(volumes), now);
-    OpenedBundle opened{std::move(volumes), std::move(chosen), std::move(root),
-                        std::move(head), std::move(manifest), std::move(news)};
+    OpenedBundle opened{std::move(volumes), std::move(chosen),   std::move(root),
+                        std::move(head),    std::move(manifest), std::move(news)};
     check_manifest(opened);
     return opened;
   } catch (const Error& error) {

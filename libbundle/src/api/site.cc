@@ -42,11 +42,16 @@ std::string revocation(const SiteStore& store, const trust::TrustState& state,
 
 SiteRelease to_site_release(const SiteStore& store, const trust::TrustState& state,
                             const ReleaseInfo& info) {
-  return {info.product,    info.version,
-          info.release_number, info.created,
-          info.expires,    info.blob_count,
-          info.blob_bytes, info.active,
-          absent_blobs(store, info.version).empty(), revocation(store, state, info)};
+  return {info.product,
+          info.version,
+          info.release_number,
+          info.created,
+          info.expires,
+          info.blob_count,
+          info.blob_bytes,
+          info.active,
+          absent_blobs(store, info.version).empty(),
+          revocation(store, state, info)};
 }
 
 std::vector<std::string> find_leftovers(const SiteStore& store) {
@@ -87,7 +92,8 @@ std::string site_inventory(const std::filesystem::path& root) {
   std::map<Digest, BlobEntry> blobs;
   for (const ReleaseInfo& info : store->releases()) {
     if (!absent_blobs(*store, info.version).empty()) continue;
-    for (const BlobEntry& blob : store->release_blobs(info.version)) blobs.emplace(blob.digest, blob);
+    for (const BlobEntry& blob : store->release_blobs(info.version))
+      blobs.emplace(blob.digest, blob);
   }
   std::vector<BlobEntry> list;
   list.reserve(blobs.size());
@@ -107,11 +113,13 @@ SiteStatus site_status(const std::filesystem::path& root) {
   }
   for (const std::string& name : store->fs().list(root / "blobs" / "sha256")) {
     ++status.blobs;
-    status.bytes += store->fs().status(root / "blobs" / "sha256" / name).value_or(FileStatus{}).size;
+    status.bytes +=
+        store->fs().status(root / "blobs" / "sha256" / name).value_or(FileStatus{}).size;
   }
   status.disk_free = store->fs().free_bytes(root);
   for (const std::string& name : store->fs().list(store->staging_dir())) {
-    if (store->fs().status(store->staging_dir() / name / "blobs.list")) status.unfinished.push_back(name);
+    if (store->fs().status(store->staging_dir() / name / "blobs.list"))
+      status.unfinished.push_back(name);
   }
   return status;
 }
@@ -121,7 +129,8 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
   const auto store = open_store(root);
   const trust::TrustState state(store->fs(), store->trust_dir());
   StoreAudit audit;
-  std::map<Digest, std::pair<BlobEntry, std::string>> blobs;  // with the first release that needs it
+  std::map<Digest, std::pair<BlobEntry, std::string>>
+      blobs;  // with the first release that needs it
   for (const ReleaseInfo& info : store->releases()) {
     try {
       api::verify_documents(*store, api::verify_release(*store, state, info.version));
@@ -160,8 +169,8 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
 CollectReport collect_garbage(const std::filesystem::path& root, const CollectOptions& options) {
   const auto store = open_store(root);
   StoreWriter writer(store);
-  const auto result = writer.collect(releases_to_remove(*store, options), options.drop_unfinished,
-                                     options.dry_run);
+  const auto result =
+      writer.collect(releases_to_remove(*store, options), options.drop_unfinished, options.dry_run);
   if (!options.dry_run && (!result.releases.empty() || result.blobs > 0)) {
     codec::Json event;
     codec::Json removed = codec::Json::array();

@@ -24,8 +24,8 @@ void check_leaf(const format::Index& index, const unpack::LeafSource& source, st
     source.read(leaf, copy, buffer);
     if (format::hash_leaf(buffer) == index.leaf_hashes[leaf]) continue;
     throw Error(ErrorCode::pack_corrupt,
-                fmt::format("{}: {} bytes do not match their signed digest", source.where(leaf, copy),
-                            buffer.size()),
+                fmt::format("{}: {} bytes do not match their signed digest",
+                            source.where(leaf, copy), buffer.size()),
                 "The medium is damaged there or was altered: copy that volume again from the "
                 "original.");
   }
@@ -60,10 +60,10 @@ VerifyReport verify_bundle(const VerifyOptions& options, Progress& progress, con
   const unpack::VolumeLeaves media(opened.volumes, index);
   const auto missing = api::missing_volumes(opened.volumes, {});
   if (!missing.empty()) {
-    throw Error(ErrorCode::volume_missing,
-                fmt::format("volume {} of {} is not here", fmt::join(missing, ", "),
-                            opened.volumes.count),
-                "Name all folders that hold volumes of this bundle.");
+    throw Error(
+        ErrorCode::volume_missing,
+        fmt::format("volume {} of {} is not here", fmt::join(missing, ", "), opened.volumes.count),
+        "Name all folders that hold volumes of this bundle.");
   }
   VerifyReport report;
   report.release = api::describe(opened);

@@ -15,7 +15,9 @@ constexpr auto kCodes = std::to_array<ErrorCodeInfo>({
 
 }  // namespace
 
-std::span<const ErrorCodeInfo> error_codes() { return kCodes; }
+std::span<const ErrorCodeInfo> error_codes() {
+  return kCodes;
+}
 
 std::string_view error_name(ErrorCode code) {
   const auto* row = std::ranges::find(kCodes, code, &ErrorCodeInfo::code);

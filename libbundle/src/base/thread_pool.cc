@@ -41,7 +41,8 @@ void ThreadPool::run() {
   }
 }
 
-void run_workers(std::size_t count, const std::function<void(const std::atomic<bool>& stop)>& work) {
+void run_workers(std::size_t count,
+                 const std::function<void(const std::atomic<bool>& stop)>& work) {
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::exception_ptr failure;
@@ -61,6 +62,8 @@ void run_workers(std::size_t count, const std::function<void(const std::atomic<b
   if (failure) std::rethrow_exception(failure);
 }
 
-std::size_t default_workers() { return std::max(2U, std::thread::hardware_concurrency()); }
+std::size_t default_workers() {
+  return std::max(2U, std::thread::hardware_concurrency());
+}
 
 }  // namespace bundle

@@ -46,7 +46,9 @@ HeaderState measure_header(ByteView bytes, std::size_t& size) {
 
 }  // namespace
 
-std::uint8_t gzip_extra_flags(ByteView header) { return header.size() > 8 ? header[8] : 0; }
+std::uint8_t gzip_extra_flags(ByteView header) {
+  return header.size() > 8 ? header[8] : 0;
+}
 
 struct GzipParser::State {
   explicit State(GzipVisitor& to) : visitor(to) {
@@ -131,7 +133,9 @@ ByteView GzipParser::State::take_trailer(ByteView bytes) {
 GzipParser::GzipParser(GzipVisitor& visitor) : state_(std::make_unique<State>(visitor)) {}
 GzipParser::~GzipParser() = default;
 
-bool GzipParser::ok() const { return state_->step != Step::failed; }
+bool GzipParser::ok() const {
+  return state_->step != Step::failed;
+}
 
 void GzipParser::write(ByteView bytes) {
   while (!bytes.empty()) {

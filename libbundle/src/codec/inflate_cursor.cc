@@ -45,8 +45,8 @@ void InflatePoints::add(Point point) {
 struct InflateCursor::State {
   z_stream stream{};
   Bytes input = Bytes(kBuffer);
-  Bytes plain = Bytes(kBuffer);     // the bytes handed out last
-  std::uint64_t plain_start = 0;    // offset of plain[0]
+  Bytes plain = Bytes(kBuffer);   // the bytes handed out last
+  std::uint64_t plain_start = 0;  // offset of plain[0]
   std::size_t plain_size = 0;
   std::uint64_t packed_offset = 0;  // of the next byte to read into `input`
   bool raw = false;                 // inside a member whose header was passed over
@@ -62,7 +62,9 @@ InflateCursor::InflateCursor(const ReadableFile& file, InflatePoints& points)
     throw Error(ErrorCode::internal, "zlib cannot start to inflate");
   }
 }
-InflateCursor::~InflateCursor() { inflateEnd(&state_->stream); }
+InflateCursor::~InflateCursor() {
+  inflateEnd(&state_->stream);
+}
 
 void InflateCursor::fail(std::string_view reason) const {
   throw Error(ErrorCode::store_corrupt,
@@ -81,7 +83,8 @@ void InflateCursor::copy(std::uint64_t offset, std::uint64_t length, Sink& out) 
       if (state.ended) fail("ends, but more is needed");
     }
     const auto within = static_cast<std::size_t>(offset - state.plain_start);
-    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(length, state.plain_size - within));
+    const auto part =
+        static_cast<std::size_t>(std::min<std::uint64_t>(length, state.plain_size - within));
     out.write(ByteView(state.plain).subspan(within, part));
     offset += part;
     length -= part;
@@ -119,7 +122,8 @@ void InflateCursor::restore(const InflatePoints::Point& point) {
     --state.stream.avail_in;
     inflatePrime(&state.stream, point.bits, byte >> (8 - point.bits));
   }
-  inflateSetDictionary(&state.stream, point.window->data(), static_cast<uInt>(point.window->size()));
+  inflateSetDictionary(&state.stream, point.window->data(),
+                       static_cast<uInt>(point.window->size()));
 }
 
 bool InflateCursor::refill() {
@@ -150,7 +154,8 @@ void InflateCursor::fill() {
     if (result == Z_STREAM_END) {
       end_member();
     } else if (result == Z_OK || result == Z_BUF_ERROR) {
-      state.in_member = state.in_member || (state.stream.data_type & kAtBlockEnd) != 0 || state.plain_size > 0;
+      state.in_member =
+          state.in_member || (state.stream.data_type & kAtBlockEnd) != 0 || state.plain_size > 0;
       note_point();
     } else {
       if (state.in_member || state.position() == 0) fail("is damaged");
@@ -177,7 +182,8 @@ void InflateCursor::end_member() {
 void InflateCursor::note_point() {
   State& state = *state_;
   const int type = state.stream.data_type;
-  if ((type & kAtBlockEnd) == 0 || (type & kInLastBlock) != 0 || !points_.wants(state.position())) return;
+  if ((type & kAtBlockEnd) == 0 || (type & kInLastBlock) != 0 || !points_.wants(state.position()))
+    return;
   Bytes window(kWindow);
   uInt size = 0;
   inflateGetDictionary(&state.stream, window.data(), &size);

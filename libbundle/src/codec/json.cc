@@ -12,7 +12,8 @@ namespace bundle::codec {
 namespace {
 
 constexpr std::string_view kHint =
-    "The document is damaged or was made wrong: copy it again from the original, or ask whoever made "
+    "The document is damaged or was made wrong: copy it again from the original, or ask whoever "
+    "made "
     "it.";
 
 [[noreturn]] void fail(ErrorCode code, std::string message) {

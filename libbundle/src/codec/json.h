@@ -47,7 +47,7 @@ class Json {
   // Throw Error{json_invalid} on another type.
   bool as_bool() const;
   std::int64_t as_int() const;
-  double as_double() const;  // an integer too
+  double as_double() const;       // an integer too
   std::uint64_t as_size() const;  // a non-negative integer
   const std::string& as_string() const;
   const Array& as_array() const;

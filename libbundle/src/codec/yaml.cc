@@ -228,8 +228,9 @@ class YamlBuilder final : public YAML::EventHandler {
 
   void count_node(const YAML::Mark& mark) {
     if (++nodes_ > limits_.max_nodes) {
-      throw Error(ErrorCode::limit, fmt::format("{}:{}: more than {} values", document_.file_,
-                                                to_position(mark).line, limits_.max_nodes),
+      throw Error(ErrorCode::limit,
+                  fmt::format("{}:{}: more than {} values", document_.file_, to_position(mark).line,
+                              limits_.max_nodes),
                   std::string(kLimitHint));
     }
   }
@@ -286,8 +287,9 @@ void require_plain_text(std::string_view text, std::string_view file, ErrorCode 
 YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode malformed,
                         const YamlLimits& limits) {
   if (text.size() > limits.max_bytes) {
-    throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}", file,
-                                              text.size(), limits.max_bytes),
+    throw Error(ErrorCode::limit,
+                fmt::format("{} has {} bytes, more than the limit of {}", file, text.size(),
+                            limits.max_bytes),
                 std::string(kLimitHint));
   }
   require_plain_text(text, file, malformed);

@@ -39,10 +39,11 @@ void zstd_decompress(ByteView frame, std::span<std::uint8_t> plain, std::string_
   if (declared == ZSTD_CONTENTSIZE_ERROR || declared == ZSTD_CONTENTSIZE_UNKNOWN) {
     fail(ErrorCode::pack_corrupt, what, "is not a zstd frame with a size");
   }
-  if (declared > plain.size()) fail(ErrorCode::bomb, what, "inflates beyond what the index declares");
+  if (declared > plain.size())
+    fail(ErrorCode::bomb, what, "inflates beyond what the index declares");
   if (!prefix.empty()) ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
-  const std::size_t got = ZSTD_decompressDCtx(context.get(), plain.data(), plain.size(), frame.data(),
-                                              frame.size());
+  const std::size_t got =
+      ZSTD_decompressDCtx(context.get(), plain.data(), plain.size(), frame.data(), frame.size());
   if (ZSTD_isError(got)) fail(ErrorCode::pack_corrupt, what, ZSTD_getErrorName(got));
   if (got != plain.size()) fail(ErrorCode::pack_corrupt, what, "inflates to less than declared");
 }
@@ -70,8 +71,8 @@ Bytes ZstdCompressor::compress(ByteView plain, ByteView prefix) {
     ZSTD_CCtx_refPrefix(state_->context.get(), prefix.data(), prefix.size());
   }
   Bytes frame(ZSTD_compressBound(plain.size()));
-  const std::size_t size = ZSTD_compress2(state_->context.get(), frame.data(), frame.size(),
-                                          plain.data(), plain.size());
+  const std::size_t size =
+      ZSTD_compress2(state_->context.get(), frame.data(), frame.size(), plain.data(), plain.size());
   if (ZSTD_isError(size)) throw Error(ErrorCode::internal, ZSTD_getErrorName(size));
   frame.resize(size);
   frame.shrink_to_fit();

@@ -17,8 +17,8 @@ void zstd_decompress(ByteView frame, std::span<std::uint8_t> plain, std::string_
                      ByteView prefix = {});
 
 struct ZstdParams {
-  int level = 19;        // zstd's levels, 1 to 19
-  int window_log = 24;   // upper bound; a smaller input uses less
+  int level = 19;       // zstd's levels, 1 to 19
+  int window_log = 24;  // upper bound; a smaller input uses less
   bool long_matching = false;
   // From level 16 on: log2 of twice the bytes back to which every match is found; 0: the level's.
   int chain_log = 0;

@@ -39,8 +39,12 @@ Digest Digest::from_bytes(ByteView bytes) {
   return digest;
 }
 
-std::string Digest::text() const { return std::string(kPrefix) + hex(); }
-std::string Digest::hex() const { return to_hex(value_); }
+std::string Digest::text() const {
+  return std::string(kPrefix) + hex();
+}
+std::string Digest::hex() const {
+  return to_hex(value_);
+}
 
 struct Sha256::State {
   struct Free {

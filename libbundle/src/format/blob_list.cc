@@ -73,7 +73,9 @@ std::vector<BlobEntry> decode_blob_list(std::string_view text, std::string_view 
   return blobs;
 }
 
-std::string encode_base_list(const std::vector<BlobEntry>& blobs) { return encode_lines(blobs); }
+std::string encode_base_list(const std::vector<BlobEntry>& blobs) {
+  return encode_lines(blobs);
+}
 
 std::vector<BlobEntry> decode_base_list(std::string_view text, std::string_view what) {
   std::vector<BlobEntry> blobs = decode_lines(text, what, ErrorCode::index_invalid);

@@ -19,7 +19,8 @@ inline constexpr std::string_view kMadeWrong =
 // the offset. Does not own the bytes.
 class ByteReader {
  public:
-  ByteReader(ByteView bytes, ErrorCode code, std::string_view what, std::string_view hint = kMadeWrong)
+  ByteReader(ByteView bytes, ErrorCode code, std::string_view what,
+             std::string_view hint = kMadeWrong)
       : bytes_(bytes), code_(code), what_(what), hint_(hint) {}
 
   std::size_t offset() const { return offset_; }

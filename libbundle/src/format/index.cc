@@ -9,10 +9,10 @@
 namespace bundle::format {
 namespace {
 
-constexpr auto kKnown = std::to_array(
-    {Feature::deflate_zlib, Feature::base, Feature::group_reference, Feature::deflate_go,
-     Feature::deflate_klauspost, Feature::deflate_klauspost_more, Feature::deflate_pigz,
-     Feature::deflate_tokens});
+constexpr auto kKnown =
+    std::to_array({Feature::deflate_zlib, Feature::base, Feature::group_reference,
+                   Feature::deflate_go, Feature::deflate_klauspost, Feature::deflate_klauspost_more,
+                   Feature::deflate_pigz, Feature::deflate_tokens});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {
@@ -23,9 +23,10 @@ void check_features(const std::vector<std::uint32_t>& features) {
     }
   }
   if (!missing.empty()) {
-    throw Error(ErrorCode::unsupported,
-                fmt::format("the bundle needs format features that this program lacks: {}", missing),
-                "Use the newer bundle-import that came with the release. Nothing was written.");
+    throw Error(
+        ErrorCode::unsupported,
+        fmt::format("the bundle needs format features that this program lacks: {}", missing),
+        "Use the newer bundle-import that came with the release. Nothing was written.");
   }
   const auto needs = [&](Feature feature) {
     return std::ranges::find(features, static_cast<std::uint32_t>(feature)) != features.end();
@@ -51,8 +52,10 @@ Group decode_group(ByteReader& in, bool reference_allowed) {
   }
   if (group.reference_size == 0 && group.reference_offset != 0) in.fail("has a bad reference");
   if (group.reference_size != 0 && !reference_allowed) in.fail("has a reference without saying so");
-  if (group.reference_size != 0 && group.stream == kRecipeStream) in.fail("has recipes with a reference");
-  if (group.reference_size > kMaxReferenceListBytes) in.fail("has a reference list that is too long");
+  if (group.reference_size != 0 && group.stream == kRecipeStream)
+    in.fail("has recipes with a reference");
+  if (group.reference_size > kMaxReferenceListBytes)
+    in.fail("has a reference list that is too long");
   return group;
 }
 
@@ -98,7 +101,9 @@ void decode_groups(ByteReader& in, std::uint32_t count, Index& index) {
 
 }  // namespace
 
-std::span<const Feature> known_features() { return kKnown; }
+std::span<const Feature> known_features() {
+  return kKnown;
+}
 
 std::uint64_t Index::pack_size() const {
   return groups.empty() ? 0 : groups.back().packed_offset + groups.back().packed_size;
@@ -199,9 +204,9 @@ Index decode_index(ByteView bytes) {
   const auto pack_size = in.le<std::uint64_t>();
   in.zeros(kIndexHeaderSize - in.offset());
   // The tables' sizes follow from the counts: checked before anything is allocated.
-  const std::uint64_t tables = std::uint64_t{4} * feature_count + kGroupEntrySize * std::uint64_t{group_count} +
-                               Digest::kSize * std::uint64_t{leaf_count} +
-                               kBlobEntrySize * std::uint64_t{blob_count};
+  const std::uint64_t tables =
+      std::uint64_t{4} * feature_count + kGroupEntrySize * std::uint64_t{group_count} +
+      Digest::kSize * std::uint64_t{leaf_count} + kBlobEntrySize * std::uint64_t{blob_count};
   if (tables != in.remaining()) in.fail("has counts that do not fit its size");
 
   Index index;

@@ -41,7 +41,8 @@ struct Group {
   std::uint8_t window_log = 0;
   std::uint32_t plain_size = 0;
   std::uint32_t packed_size = 0;
-  // A recipe in stream 0 that yields the frame's raw-content prefix out of base blobs; size 0: none.
+  // A recipe in stream 0 that yields the frame's raw-content prefix out of base blobs; size 0:
+  // none.
   std::uint32_t reference_size = 0;
   std::uint64_t reference_offset = 0;
 

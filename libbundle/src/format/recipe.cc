@@ -77,7 +77,8 @@ Run RecipeReader::next_run() {
   }
   if (is_base_source(run.source)) {
     const std::uint64_t number = in_.varint();
-    if (number >= index_.base_blobs.size()) in_.fail("has a run from a base blob that is not listed");
+    if (number >= index_.base_blobs.size())
+      in_.fail("has a run from a base blob that is not listed");
     run.base_blob = static_cast<std::uint32_t>(number);
   } else if (run.source == kRecipeStream || run.source >= kStreamCount) {
     in_.fail(fmt::format("has a run from unknown source {}", run.source));
@@ -95,7 +96,8 @@ void RecipeReader::check_bounds(const Run& run) const {
   } else if (!is_base_source(run.source)) {
     end = index_.stream_size(run.source);
   }
-  if (run.offset > end || run.length > end - run.offset) in_.fail("has a run past the end of its source");
+  if (run.offset > end || run.length > end - run.offset)
+    in_.fail("has a run past the end of its source");
 }
 
 void RecipeWriter::literal(ByteView bytes) {
@@ -108,7 +110,9 @@ void RecipeWriter::literal(ByteView bytes) {
   }
 }
 
-void RecipeWriter::begin_plain() { head_ = {static_cast<std::uint8_t>(SegmentKind::plain)}; }
+void RecipeWriter::begin_plain() {
+  head_ = {static_cast<std::uint8_t>(SegmentKind::plain)};
+}
 
 void RecipeWriter::begin_deflate(std::uint32_t family, ByteView params) {
   ByteWriter head;
@@ -150,6 +154,8 @@ void RecipeWriter::end_segment() {
   run_count_ = 0;
 }
 
-Bytes RecipeWriter::take() { return out_.take(); }
+Bytes RecipeWriter::take() {
+  return out_.take();
+}
 
 }  // namespace bundle::format

@@ -15,7 +15,8 @@ constexpr std::size_t kReservedHeaderBytes = 344;
 constexpr std::size_t kMaxNameBytes = 128;
 
 constexpr std::string_view kCopyHint =
-    "The volume is damaged or was not copied whole: copy it again from the original, or use another "
+    "The volume is damaged or was not copied whole: copy it again from the original, or use "
+    "another "
     "stick.";
 
 bool is_name_char(char c) {
@@ -89,18 +90,22 @@ Bytes encode_volume_header(const VolumeHeader& header) {
 }
 
 VolumeHeader decode_volume_header(ByteView bytes, std::string_view what) {
-  if (bytes.size() < kVolumeMagic.size() || as_text(bytes.first(kVolumeMagic.size())) != kVolumeMagic) {
-    throw Error(ErrorCode::not_a_bundle, fmt::format("{} is not a bundle volume, or its first bytes are damaged", what),
+  if (bytes.size() < kVolumeMagic.size() ||
+      as_text(bytes.first(kVolumeMagic.size())) != kVolumeMagic) {
+    throw Error(ErrorCode::not_a_bundle,
+                fmt::format("{} is not a bundle volume, or its first bytes are damaged", what),
                 std::string(kCopyHint));
   }
   if (bytes.size() != kVolumeHeaderSize) {
-    throw Error(ErrorCode::volume_truncated, fmt::format("{} is too short for a volume header", what),
-                std::string(kCopyHint));
+    throw Error(ErrorCode::volume_truncated,
+                fmt::format("{} is too short for a volume header", what), std::string(kCopyHint));
   }
-  if (sha256(bytes.first(kHashedHeaderSize)) != Digest::from_bytes(bytes.subspan(kHashedHeaderSize))) {
-    throw Error(ErrorCode::volume_corrupt,
-                fmt::format("{}: the volume header (offset 0 to 511) does not match its checksum", what),
-                std::string(kCopyHint));
+  if (sha256(bytes.first(kHashedHeaderSize)) !=
+      Digest::from_bytes(bytes.subspan(kHashedHeaderSize))) {
+    throw Error(
+        ErrorCode::volume_corrupt,
+        fmt::format("{}: the volume header (offset 0 to 511) does not match its checksum", what),
+        std::string(kCopyHint));
   }
   ByteReader in(bytes, ErrorCode::volume_corrupt, what, kCopyHint);
   in.take(kVolumeMagic.size());

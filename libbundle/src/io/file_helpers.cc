@@ -8,8 +8,9 @@ namespace bundle {
 Bytes read_file(FileSystem& fs, const Path& path, std::uint64_t limit) {
   const auto file = fs.open(path);
   if (file->size() > limit) {
-    throw Error(ErrorCode::limit, fmt::format("{} has {} bytes, more than the limit of {}",
-                                              path.string(), file->size(), limit),
+    throw Error(ErrorCode::limit,
+                fmt::format("{} has {} bytes, more than the limit of {}", path.string(),
+                            file->size(), limit),
                 "This is not the file that it should be: check the path, or copy it again.");
   }
   FileSource source(*file);

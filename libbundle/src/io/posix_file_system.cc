@@ -32,9 +32,10 @@ namespace {
       throw Error(ErrorCode::not_found, message, "Check the path.");
     case ENOSPC:
     case EDQUOT:
-      throw Error(ErrorCode::no_space, message,
-                  "Free some space (bundle-import gc removes old releases) and run the same command "
-                  "again: it continues.");
+      throw Error(
+          ErrorCode::no_space, message,
+          "Free some space (bundle-import gc removes old releases) and run the same command "
+          "again: it continues.");
     case EROFS:
     case EACCES:
     case EPERM:
@@ -49,9 +50,10 @@ namespace {
                   "Check that the medium is still plugged in, then run the same command again: it "
                   "continues.");
     default:
-      throw Error(ErrorCode::io_error, message,
-                  "The operating system refused it; if the reason above does not help, check the disk "
-                  "and the system log, then run the same command again.");
+      throw Error(
+          ErrorCode::io_error, message,
+          "The operating system refused it; if the reason above does not help, check the disk "
+          "and the system log, then run the same command again.");
   }
 }
 
@@ -71,7 +73,8 @@ auto retry_interrupted(Call call) {
   }
 }
 
-std::size_t read_fd(int fd, std::uint64_t offset, std::span<std::uint8_t> buffer, const Path& path) {
+std::size_t read_fd(int fd, std::uint64_t offset, std::span<std::uint8_t> buffer,
+                    const Path& path) {
   std::size_t have = 0;
   while (have < buffer.size()) {
     const ssize_t count = retry_interrupted([&] {
@@ -96,7 +99,7 @@ void write_fd(int fd, std::uint64_t offset, ByteView bytes, const Path& path) {
 }
 
 std::uint64_t fd_size(int fd, const Path& path) {
-  struct stat st{};
+  struct stat st {};
   if (::fstat(fd, &st) != 0) fail(errno, "inspect", path);
   return static_cast<std::uint64_t>(st.st_size);
 }
@@ -240,15 +243,14 @@ class PosixFileSystem final : public FileSystem {
       fail(errno, "create a file in", directory);
     }
     static std::atomic<unsigned> counter{0};
-    const Path hidden =
-        directory / fmt::format(".tmp-{}-{}", ::getpid(), counter.fetch_add(1) + 1);
+    const Path hidden = directory / fmt::format(".tmp-{}-{}", ::getpid(), counter.fetch_add(1) + 1);
     fd = UniqueFd(::open(hidden.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
     if (!fd) fail(errno, "create a file in", directory);
     return std::make_unique<PosixAnonymousFile>(std::move(fd), directory, hidden);
   }
 
   std::optional<FileStatus> status(const Path& path) override {
-    struct stat st{};
+    struct stat st {};
     if (::lstat(path.c_str(), &st) == 0) return to_status(st);
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     fail(errno, "inspect", path);
@@ -308,7 +310,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   std::uint64_t free_bytes(const Path& path) override {
-    struct statvfs vfs{};
+    struct statvfs vfs {};
     if (::statvfs(path.c_str(), &vfs) != 0) fail(errno, "inspect", path);
     return static_cast<std::uint64_t>(vfs.f_bavail) * vfs.f_frsize;
   }

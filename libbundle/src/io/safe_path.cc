@@ -15,7 +15,9 @@ bool is_plain_component(std::string_view part) {
   return !part.empty() && part != "." && part != "..";
 }
 
-bool is_forbidden(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7F; }
+bool is_forbidden(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7F;
+}
 
 }  // namespace
 

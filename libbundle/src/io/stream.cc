@@ -20,7 +20,8 @@ std::size_t MemorySource::read(std::span<std::uint8_t> buffer) {
 
 void MemorySink::write(ByteView bytes) {
   if (bytes.size() > limit_ - bytes_.size()) {
-    throw Error(ErrorCode::limit, fmt::format("more than {} bytes where no more are allowed", limit_));
+    throw Error(ErrorCode::limit,
+                fmt::format("more than {} bytes where no more are allowed", limit_));
   }
   bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
 }
@@ -50,7 +51,8 @@ Bytes read_all(Source& source, std::uint64_t limit, std::string_view what) {
   Bytes buffer(64 * 1024);
   while (const std::size_t count = source.read(buffer)) {
     if (count > limit - all.size()) {
-      throw Error(ErrorCode::limit, fmt::format("{} is larger than the limit of {} bytes", what, limit));
+      throw Error(ErrorCode::limit,
+                  fmt::format("{} is larger than the limit of {} bytes", what, limit));
     }
     all.insert(all.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(count));
   }

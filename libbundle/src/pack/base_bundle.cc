@@ -28,14 +28,20 @@ void write_zeros(std::uint64_t length, Sink& out) {
 
 }  // namespace
 
-BaseBundle::BaseBundle(FileSystem& fs, const Path& folder) : volumes_(unpack::open_volumes(fs, {folder})) {
-  const auto document = [this](std::string_view name) { return unpack::head_document(volumes_, name); };
-  name_ = trust::parse_statement(document("statement.json"), (folder / "statement.json").string()).version;
+BaseBundle::BaseBundle(FileSystem& fs, const Path& folder)
+    : volumes_(unpack::open_volumes(fs, {folder})) {
+  const auto document = [this](std::string_view name) {
+    return unpack::head_document(volumes_, name);
+  };
+  name_ = trust::parse_statement(document("statement.json"), (folder / "statement.json").string())
+              .version;
   blob_list_ = document("blobs.list");
   index_ = format::decode_index(as_bytes(document("index")));
-  if (!trust::parse_carrier(document("carrier.json"), (folder / "carrier.json").string()).bases.empty()) {
-    throw Error(ErrorCode::usage, fmt::format("{} is a delta itself", folder.string()),
-                "Name the full bundle of that release as the base: a delta lacks what its own base has.");
+  if (!trust::parse_carrier(document("carrier.json"), (folder / "carrier.json").string())
+           .bases.empty()) {
+    throw Error(
+        ErrorCode::usage, fmt::format("{} is a delta itself", folder.string()),
+        "Name the full bundle of that release as the base: a delta lacks what its own base has.");
   }
   leaves_ = std::make_unique<unpack::VolumeLeaves>(volumes_, index_);
   groups_ = std::make_unique<unpack::GroupReader>(index_, *leaves_, kGroupBudget);
@@ -58,8 +64,8 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
     literal = literal || segment.kind == format::SegmentKind::literal;
     plain = plain || segment.kind == format::SegmentKind::plain;
     inflated = inflated || segment.kind == format::SegmentKind::deflate;
-    const bool corrected = segment.kind == format::SegmentKind::deflate &&
-                           segment.family == codec::kTokenFamily;
+    const bool corrected =
+        segment.kind == format::SegmentKind::deflate && segment.family == codec::kTokenFamily;
     std::uint64_t skip = 0;
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
       format::Run run = reader.next_run();
@@ -77,7 +83,8 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
     }
   }
   if (size == 0 || plain == inflated || (plain && literal)) return false;
-  readable_.push_back({blob.digest, inflated ? format::kBasePlainSource : format::kBaseSource, size});
+  readable_.push_back(
+      {blob.digest, inflated ? format::kBasePlainSource : format::kBaseSource, size});
   pieces_.emplace(blob.digest, std::move(pieces));
   return true;
 }
@@ -101,16 +108,20 @@ std::uint64_t BaseBundle::write_part(const format::Run& run, std::uint64_t withi
   const auto plain = groups_->get(index_.group_number(group));
   const std::uint64_t start = run.offset + within - group.plain_offset;
   const std::uint64_t part = std::min<std::uint64_t>(length, plain->size() - start);
-  out.write(ByteView(*plain).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(part)));
+  out.write(
+      ByteView(*plain).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(part)));
   return part;
 }
 
-void BaseBundle::read(const Digest& blob, std::uint64_t offset, std::uint64_t length, Sink& out) const {
+void BaseBundle::read(const Digest& blob, std::uint64_t offset, std::uint64_t length,
+                      Sink& out) const {
   const std::vector<Piece>& pieces = pieces_.at(blob);
   auto piece = std::ranges::upper_bound(pieces, offset, {}, &Piece::offset);
   while (length > 0) {
-    if (piece == pieces.begin() || offset - std::prev(piece)->offset >= std::prev(piece)->run.length) {
-      throw Error(ErrorCode::internal, fmt::format("base blob {} is read past its end", blob.text()));
+    if (piece == pieces.begin() ||
+        offset - std::prev(piece)->offset >= std::prev(piece)->run.length) {
+      throw Error(ErrorCode::internal,
+                  fmt::format("base blob {} is read past its end", blob.text()));
     }
     const Piece& from = *std::prev(piece);
     const std::uint64_t within = offset - from.offset;

@@ -50,11 +50,12 @@ void read_checked(const release::BlobInput& blob, const Cancel& cancel, Consume 
   }
   const Digest digest = hash.finish();
   if (total != blob.size || digest != blob.digest) {
-    throw Error(ErrorCode::blob_mismatch,
-                fmt::format("{}: {} has {} bytes with digest {}, but {} with {} bytes was expected",
-                            blob.origin, blob.media_type, total, digest.text(), blob.digest.text(),
-                            blob.size),
-                "The source changed while it was read, or is damaged: check it and run make again.");
+    throw Error(
+        ErrorCode::blob_mismatch,
+        fmt::format("{}: {} has {} bytes with digest {}, but {} with {} bytes was expected",
+                    blob.origin, blob.media_type, total, digest.text(), blob.digest.text(),
+                    blob.size),
+        "The source changed while it was read, or is damaged: check it and run make again.");
   }
 }
 
@@ -119,7 +120,8 @@ class GzipPacker final : public codec::GzipVisitor {
     recipe_.literal(header);
     const codec::EncoderSpec& spec = *analysis_.members[member_];
     recipe_.begin_deflate(spec.family, spec.params);
-    if (const auto found = analysis_.corrections.find(member_); found != analysis_.corrections.end()) {
+    if (const auto found = analysis_.corrections.find(member_);
+        found != analysis_.corrections.end()) {
       recipe_.add_run(packer_.store_corrections(found->second));
     }
     content_.emplace(packer_, recipe_);
@@ -227,9 +229,9 @@ void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink
 void BlobPacker::write_recipe(const release::BlobInput& blob, RecipeWriter& writer) {
   const Bytes recipe = writer.take();
   if (recipe.size() > format::kMaxRecipeBytes) {
-    throw Error(ErrorCode::limit, fmt::format("{}: {} needs a recipe of {} bytes, the limit is {}",
-                                              blob.origin, blob.digest.text(), recipe.size(),
-                                              format::kMaxRecipeBytes));
+    throw Error(ErrorCode::limit,
+                fmt::format("{}: {} needs a recipe of {} bytes, the limit is {}", blob.origin,
+                            blob.digest.text(), recipe.size(), format::kMaxRecipeBytes));
   }
   const std::uint64_t offset = packs_.append(Stream::recipes, recipe);
   index_.blobs.push_back({blob.digest, offset, static_cast<std::uint32_t>(recipe.size())});
@@ -254,7 +256,8 @@ std::vector<Run> BlobPacker::references_for(ByteView bytes, const FilePlace& fil
 
 Run BlobPacker::store_object(ByteView bytes, const FilePlace& file) {
   stats_.plain_bytes += bytes.size();
-  if (bytes.size() >= kMinDedupe && all_zero(bytes)) return {format::kZeroSource, 0, 0, bytes.size()};
+  if (bytes.size() >= kMinDedupe && all_zero(bytes))
+    return {format::kZeroSource, 0, 0, bytes.size()};
   if (const auto run = copy_from_base(bytes)) return *run;
   if (bytes.size() < kMinDedupe) {
     return store_unique(Stream::content, bytes, references_for(bytes, file));
@@ -298,7 +301,9 @@ Run BlobPacker::store_header(ByteView bytes, const std::string& path) {
   return store_unique(Stream::headers, bytes, base_->similar_header(path));
 }
 
-Run BlobPacker::store_corrections(ByteView bytes) { return store_unique(Stream::headers, bytes); }
+Run BlobPacker::store_corrections(ByteView bytes) {
+  return store_unique(Stream::headers, bytes);
+}
 
 Run BlobPacker::store_opaque(ByteView bytes) {
   stats_.plain_bytes += bytes.size();
@@ -311,7 +316,8 @@ Run BlobPacker::store_opaque(ByteView bytes) {
 
 void BlobPacker::finish() {
   if (base_ != nullptr) features_.insert(format::Feature::base);
-  if (std::ranges::any_of(index_.groups, [](const format::Group& group) { return group.reference_size > 0; })) {
+  if (std::ranges::any_of(index_.groups,
+                          [](const format::Group& group) { return group.reference_size > 0; })) {
     features_.insert(format::Feature::group_reference);
   }
   for (const format::Feature feature : features_) {

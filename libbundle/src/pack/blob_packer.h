@@ -32,15 +32,16 @@ struct PackStats {
 // member, the second time its content is stored. Digest and size are checked at the last reading.
 //
 // Objects are tar members' bodies and, outside of tar, everything, cut every kObjectBlock bytes;
-// equal objects are stored once, or not at all where the base of a delta has them. Tar headers and padding go to a stream of their own.
-// Memory: one block, the dedupe table (about 80 bytes an object), the pack writer's.
+// equal objects are stored once, or not at all where the base of a delta has them. Tar headers and
+// padding go to a stream of their own. Memory: one block, the dedupe table (about 80 bytes an
+// object), the pack writer's.
 class BlobPacker {
  public:
   // Smaller objects cost more in recipes and in the table than they save.
   static constexpr std::size_t kMinDedupe = 256;
   // An importer keeps some groups decoded. An object that lies in none of the groups used lately is
-  // stored again unless it is at least this large: to fetch a whole group for a small file costs the
-  // site more time than the file costs the bundle.
+  // stored again unless it is at least this large: to fetch a whole group for a small file costs
+  // the site more time than the file costs the bundle.
   static constexpr std::size_t kMinFarDedupe = 16 << 10;
   static constexpr std::size_t kNearGroups = 3;
 
@@ -71,7 +72,8 @@ class BlobPacker {
 
  private:
   void pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain);
-  format::Run store_unique(Stream stream, ByteView bytes, const std::vector<format::Run>& references = {});
+  format::Run store_unique(Stream stream, ByteView bytes,
+                           const std::vector<format::Run>& references = {});
   std::optional<format::Run> copy_from_base(ByteView bytes);
   std::vector<format::Run> references_for(ByteView bytes, const FilePlace& file);
   // Whether the group of `place` is among those used lately; notes its use if `size` is worth it.

@@ -38,9 +38,11 @@ std::vector<OpenVolume> find_volumes(FileSystem& fs, const Path& directory) {
     const auto file = fs.open(directory / name);
     Bytes bytes(format::kVolumeHeaderSize);
     bytes.resize(file->read_at(0, bytes));
-    volumes.push_back({directory / name, format::decode_volume_header(bytes, (directory / name).string())});
+    volumes.push_back(
+        {directory / name, format::decode_volume_header(bytes, (directory / name).string())});
     if (file->size() < volumes.back().tail_offset()) {
-      throw Error(ErrorCode::volume_truncated, fmt::format("{} is not whole", (directory / name).string()),
+      throw Error(ErrorCode::volume_truncated,
+                  fmt::format("{} is not whole", (directory / name).string()),
                   "Make the bundle again, or copy it again.");
     }
   }

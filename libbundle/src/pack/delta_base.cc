@@ -18,7 +18,8 @@ using format::Run;
 // Places that are remembered of equal objects and of files with one path.
 constexpr std::size_t kMaxPlaces = 8;
 // Reading at the site goes forward. A place that is not shortly ahead of the last one costs the
-// inflating of up to a few MiB: worth it for a large object, a small one is stored with a reference.
+// inflating of up to a few MiB: worth it for a large object, a small one is stored with a
+// reference.
 constexpr std::uint64_t kNearAhead = 4 << 20;
 constexpr std::uint64_t kFarSize = 32 << 10;
 // How much of an older file around the same place is taken as reference of a block.
@@ -37,7 +38,9 @@ std::string blank_digits(const std::string& path) {
   return blank;
 }
 
-std::uint64_t distance(std::uint64_t a, std::uint64_t b) { return a > b ? a - b : b - a; }
+std::uint64_t distance(std::uint64_t a, std::uint64_t b) {
+  return a > b ? a - b : b - a;
+}
 
 }  // namespace
 
@@ -68,8 +71,8 @@ class DeltaBase::Scanner final : public ObjectVisitor {
     offset_ += bytes.size();
     return place;
   }
-  static void note(std::unordered_map<std::string, std::vector<Place>>& table, const std::string& path,
-                   const Place& place) {
+  static void note(std::unordered_map<std::string, std::vector<Place>>& table,
+                   const std::string& path, const Place& place) {
     const auto add = [&](const std::string& key) {
       auto& places = table[key];
       if (places.size() < kMaxPlaces) places.push_back(place);
@@ -120,7 +123,9 @@ void DeltaBase::scan(Progress& progress, const Cancel& cancel) {
     for (const BaseBundle::Blob& blob : bundle.readable()) {
       const auto entry = std::ranges::lower_bound(common_, blob.digest, {}, &BlobEntry::digest);
       const auto known = [&](const Blob& other) { return other.content.digest == blob.digest; };
-      if (entry == common_.end() || entry->digest != blob.digest || std::ranges::any_of(blobs_, known)) continue;
+      if (entry == common_.end() || entry->digest != blob.digest ||
+          std::ranges::any_of(blobs_, known))
+        continue;
       blobs_.push_back({&bundle, blob, entry->size, std::nullopt});
       total += blob.size;
     }
@@ -162,8 +167,11 @@ const DeltaBase::Place* DeltaBase::best_place(const Digest& digest) const {
   for (const Place& place : found->second) {
     const auto read = read_to_.find(place.blob);
     const std::uint64_t at = read == read_to_.end() ? 0 : read->second;
-    const bool goes_on = last_ && last_->blob == place.blob && last_->offset + last_->size == place.offset;
-    const std::uint64_t way = goes_on ? 0 : place.offset >= at ? 1 + place.offset - at : UINT64_MAX - 1;
+    const bool goes_on =
+        last_ && last_->blob == place.blob && last_->offset + last_->size == place.offset;
+    const std::uint64_t way = goes_on              ? 0
+                              : place.offset >= at ? 1 + place.offset - at
+                                                   : UINT64_MAX - 1;
     if (way < least) {
       best = &place;
       least = way;
@@ -201,7 +209,8 @@ std::optional<Run> DeltaBase::copy(ByteView object) {
 std::optional<Run> DeltaBase::copy_header(ByteView header) {
   const Place* place = best_place(sha256(header));
   if (place == nullptr) return std::nullopt;
-  const bool goes_on = last_ && last_->blob == place->blob && last_->offset + last_->size == place->offset;
+  const bool goes_on =
+      last_ && last_->blob == place->blob && last_->offset + last_->size == place->offset;
   const bool first = !last_ && place->offset == 0;
   if (!goes_on && !first) return std::nullopt;
   return take(*place);
@@ -228,7 +237,8 @@ std::optional<DeltaBase::Place> DeltaBase::find_alike(ByteView object) const {
 
 DeltaBase::Place DeltaBase::widen(const Place& place, std::uint64_t margin) const {
   const std::uint64_t start = place.offset - std::min(place.offset, margin);
-  const std::uint64_t end = std::min(blobs_[place.blob].content.size, place.offset + place.size + margin);
+  const std::uint64_t end =
+      std::min(blobs_[place.blob].content.size, place.offset + place.size + margin);
   return {place.blob, start, end - start};
 }
 
@@ -238,7 +248,8 @@ std::vector<Run> DeltaBase::similar(ByteView object, const FilePlace& file) {
     found = *equal;
   } else if (const Place* older = file.path.empty() ? nullptr : find_file(file.path, file.size)) {
     // The same share of the way through the older file, and as far around as the sizes differ.
-    const std::uint64_t margin = std::clamp(distance(older->size, file.size), kFileMargin, kMaxFileMargin);
+    const std::uint64_t margin =
+        std::clamp(distance(older->size, file.size), kFileMargin, kMaxFileMargin);
     const std::uint64_t start = std::min(file.position, older->size);
     const std::uint64_t from = start - std::min(start, margin);
     const std::uint64_t to = std::min(older->size, start + object.size() + margin);
@@ -261,9 +272,8 @@ std::vector<Run> DeltaBase::similar_header(const std::string& path) {
   auto found = headers_.find(path);
   if (found == headers_.end()) found = headers_.find(blank_digits(path));
   if (path.empty() || found == headers_.end()) return {};
-  const auto best = std::ranges::find_if(found->second, [&](const Place& place) {
-    return last_ && place.blob == last_->blob;
-  });
+  const auto best = std::ranges::find_if(
+      found->second, [&](const Place& place) { return last_ && place.blob == last_->blob; });
   return {to_run(best == found->second.end() ? found->second.front() : *best)};
 }
 

@@ -80,12 +80,13 @@ class DeltaBase {
   std::vector<Blob> blobs_;
   std::vector<std::uint32_t> numbered_;  // blobs by number
   std::unordered_map<Digest, std::vector<Place>> objects_;
-  std::unordered_map<std::string, std::vector<Place>> files_;    // by path, and with digits blanked
+  std::unordered_map<std::string, std::vector<Place>> files_;  // by path, and with digits blanked
   std::unordered_map<std::string, std::vector<Place>> headers_;
   std::unordered_map<std::uint64_t, Place> sketches_;
   // Of the blob that is packed now:
-  std::unordered_map<std::uint32_t, std::uint64_t> read_to_;  // base blob to the end of its last run
-  std::optional<Place> last_;                                 // the last base bytes used or referenced
+  std::unordered_map<std::uint32_t, std::uint64_t>
+      read_to_;                // base blob to the end of its last run
+  std::optional<Place> last_;  // the last base bytes used or referenced
 };
 
 }  // namespace bundle::pack

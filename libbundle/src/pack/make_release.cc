@@ -34,7 +34,8 @@ std::string make_blob_list(const release::ResolvedRelease& release) {
 }
 
 trust::Carrier make_carrier(std::string_view statement, const format::Index& index,
-                            ByteView encoded_index, const DeltaBase* base, std::string_view base_list) {
+                            ByteView encoded_index, const DeltaBase* base,
+                            std::string_view base_list) {
   trust::Carrier carrier;
   carrier.statement_digest = sha256(as_bytes(statement));
   carrier.index_digest = sha256(encoded_index);
@@ -95,9 +96,11 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
   const Bytes encoded_index = format::encode_index(index);
   const std::string manifest = release::write_manifest(release.manifest);
   const std::string blob_list = make_blob_list(release);
-  const std::string base_list = job.base == nullptr ? "" : format::encode_base_list(job.base->base_list());
+  const std::string base_list =
+      job.base == nullptr ? "" : format::encode_base_list(job.base->base_list());
   made.statement = trust::encode_statement(make_statement(release, manifest, blob_list));
-  made.carrier = trust::encode_carrier(make_carrier(made.statement, index, encoded_index, job.base, base_list));
+  made.carrier = trust::encode_carrier(
+      make_carrier(made.statement, index, encoded_index, job.base, base_list));
 
   VolumeJob volumes;
   volumes.bundle_id = trust::bundle_id(made.carrier);
@@ -111,17 +114,20 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
   if (!base_list.empty()) volumes.head.push_back({"bases.list", base_list});
   volumes.tail = job.roots;
   if (job.sign) {
-    for (auto& file : job.sign(made.statement, made.carrier)) volumes.tail.push_back(std::move(file));
+    for (auto& file : job.sign(made.statement, made.carrier))
+      volumes.tail.push_back(std::move(file));
   }
   made.volumes = write_volumes(
       fs, job.out, volumes, index, *packs.leaves(),
-      [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress, cancel);
+      [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress,
+      cancel);
   write_loose_files(fs, job.out, volumes.head, volumes.tail);
 
   made.pack_bytes = index.pack_size();
   made.blobs = release.blobs.size();
   made.omitted_blobs = release.blobs.size() - index.blobs.size();
-  for (const Path& path : made.volumes) made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
+  for (const Path& path : made.volumes)
+    made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
   return made;
 }
 

@@ -51,7 +51,9 @@ void ContentSplitter::on_member(const codec::TarMember& member, ByteView header)
   flush_header(member.path);
   visitor_.on_file(member.path, member.body_size);
 }
-void ContentSplitter::on_body(ByteView bytes) { collect(bytes); }
+void ContentSplitter::on_body(ByteView bytes) {
+  collect(bytes);
+}
 void ContentSplitter::on_padding(ByteView bytes) {
   flush();
   header_.insert(header_.end(), bytes.begin(), bytes.end());

@@ -18,8 +18,8 @@ constexpr std::uint32_t kReleaseGroup = 16 << 20;
 constexpr std::uint64_t kFastReference = 8 << 20;
 constexpr std::uint64_t kReleaseReference = 32 << 20;
 constexpr int kMinWindowLog = 10;
-// 256 MiB a job. A group of a delta with its reference is larger than what the tree holds then; long
-// matches are found in all of it.
+// 256 MiB a job. A group of a delta with its reference is larger than what the tree holds then;
+// long matches are found in all of it.
 constexpr int kMaxChainLog = 26;
 // A reference list stays far below its limit: a range takes some ten bytes of it.
 constexpr std::size_t kMaxReferenceRanges = 100'000;
@@ -52,7 +52,9 @@ std::vector<Digest> hash_leaves(ByteView packed) {
 PackProfile PackProfile::release(int level, std::size_t jobs) {
   return {level, kReleaseGroup, kReleaseReference, jobs};
 }
-PackProfile PackProfile::fast(std::size_t jobs) { return {kFastLevel, kFastGroup, kFastReference, jobs}; }
+PackProfile PackProfile::fast(std::size_t jobs) {
+  return {kFastLevel, kFastGroup, kFastReference, jobs};
+}
 
 // Leaves in the temporary file, by the finished index.
 class PackWriter::TempLeaves final : public unpack::LeafSource {
@@ -81,7 +83,8 @@ PackWriter::PackWriter(FileSystem& fs, const Path& temp_directory, const PackPro
       pool_(profile.jobs, profile.jobs) {}
 PackWriter::~PackWriter() = default;
 
-std::uint64_t PackWriter::append(Stream stream, ByteView bytes, const std::vector<format::Run>& references) {
+std::uint64_t PackWriter::append(Stream stream, ByteView bytes,
+                                 const std::vector<format::Run>& references) {
   const auto number = static_cast<std::size_t>(stream);
   const std::uint64_t start = position_[number];
   position_[number] += bytes.size();
@@ -102,11 +105,13 @@ void PackWriter::add_references(Stream stream, const std::vector<format::Run>& r
   for (const format::Run& run : references) more += run.length;
   if (more == 0) return;
   ReferenceSet& known = open_[static_cast<std::size_t>(stream)].references;
-  const bool too_much = known.bytes() + more > profile_.reference_size || known.ranges() >= kMaxReferenceRanges;
+  const bool too_much =
+      known.bytes() + more > profile_.reference_size || known.ranges() >= kMaxReferenceRanges;
   if (too_much) {
     ReferenceSet with = known;
     for (const format::Run& run : references) with.add(run);
-    if (with.bytes() > profile_.reference_size || known.ranges() >= kMaxReferenceRanges) close_group(stream);
+    if (with.bytes() > profile_.reference_size || known.ranges() >= kMaxReferenceRanges)
+      close_group(stream);
   }
   for (const format::Run& run : references) known.add(run);
 }
@@ -142,13 +147,16 @@ void PackWriter::write_reference(Open& open) {
 
 PackWriter::Packed PackWriter::compress(const Open& open) {
   const bool opaque = open.group.stream == static_cast<std::uint8_t>(Stream::opaque);
-  const Effort effort = opaque ? Effort::opaque : open.prefix.empty() ? Effort::release : Effort::referenced;
+  const Effort effort = opaque                ? Effort::opaque
+                        : open.prefix.empty() ? Effort::release
+                                              : Effort::referenced;
   auto compressor = take_compressor(effort);
   Packed packed;
   packed.group = open.group;
   packed.bytes = compressor->compress(open.plain, open.prefix);
   give_compressor(effort, std::move(compressor));
-  packed.group.window_log = static_cast<std::uint8_t>(window_log_for(open.plain.size() + open.prefix.size()));
+  packed.group.window_log =
+      static_cast<std::uint8_t>(window_log_for(open.plain.size() + open.prefix.size()));
   packed.group.packed_size = static_cast<std::uint32_t>(packed.bytes.size());
   packed.leaf_hashes = hash_leaves(packed.bytes);
   return packed;

@@ -53,7 +53,8 @@ class PackWriter {
   std::uint32_t group_size() const { return profile_.group_size; }
   // Returns where in the stream the bytes begin. `references` are base runs with similar bytes: the
   // group's frame can point into them.
-  std::uint64_t append(Stream stream, ByteView bytes, const std::vector<format::Run>& references = {});
+  std::uint64_t append(Stream stream, ByteView bytes,
+                       const std::vector<format::Run>& references = {});
   // Closes all groups. Recipes' groups come first in the index, so that volumes can repeat them.
   // Fills groups and leaf_hashes.
   void finish(format::Index& index);
@@ -94,8 +95,8 @@ class PackWriter {
   ReadBase read_base_;
   std::array<Open, format::kStreamCount> open_;
   std::array<std::uint64_t, format::kStreamCount> position_{};
-  std::vector<Packed> done_;                   // without bytes, in file order
-  std::vector<std::uint64_t> file_offsets_;    // of leaves, by the finished index
+  std::vector<Packed> done_;                 // without bytes, in file order
+  std::vector<std::uint64_t> file_offsets_;  // of leaves, by the finished index
   std::mutex compressors_mutex_;
   std::array<std::vector<std::unique_ptr<codec::ZstdCompressor>>, kEfforts> compressors_;
   std::deque<std::future<Packed>> under_way_;

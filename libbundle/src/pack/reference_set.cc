@@ -14,7 +14,8 @@ void ReferenceSet::add(const format::Run& run) {
     const auto before = std::prev(place);
     if (before->first.first == run.base_blob && before->second.end >= start) place = before;
   }
-  while (place != ranges_.end() && place->first.first == run.base_blob && place->first.second <= end) {
+  while (place != ranges_.end() && place->first.first == run.base_blob &&
+         place->first.second <= end) {
     start = std::min(start, place->first.second);
     end = std::max(end, place->second.end);
     bytes_ -= place->second.end - place->first.second;

@@ -90,7 +90,8 @@ void require_empty(FileSystem& fs, const Path& directory) {
 class VolumeRun {
  public:
   VolumeRun(const VolumeJob& job, const format::Index& index, const unpack::LeafSource& leaves,
-            const std::function<void(std::uint32_t)>& copied, Progress& progress, const Cancel& cancel)
+            const std::function<void(std::uint32_t)>& copied, Progress& progress,
+            const Cancel& cancel)
       : job_(job),
         index_(index),
         leaves_(leaves),
@@ -101,7 +102,8 @@ class VolumeRun {
         tail_(format::encode_tail(job.tail)) {}
 
   std::uint64_t overhead() const {
-    return format::data_offset_for(head_.size()) + std::max<std::uint64_t>(tail_.size(), kTailReserve);
+    return format::data_offset_for(head_.size()) +
+           std::max<std::uint64_t>(tail_.size(), kTailReserve);
   }
 
   void write(WritableFile& file, const VolumePlan& plan, std::size_t number, std::size_t count) {
@@ -116,7 +118,8 @@ class VolumeRun {
     header.ranges = plan.ranges;
     file.write(format::encode_volume_header(header));
     file.write(head_);
-    file.write(Bytes(static_cast<std::size_t>(header.data_offset - format::kVolumeHeaderSize - head_.size())));
+    file.write(Bytes(
+        static_cast<std::size_t>(header.data_offset - format::kVolumeHeaderSize - head_.size())));
     for (const LeafRange& range : plan.ranges) write_range(file, range, count);
     file.write(tail_);
     file.sync();
@@ -151,8 +154,8 @@ class VolumeRun {
 
 std::vector<Path> write_volumes(FileSystem& fs, const Path& directory, const VolumeJob& job,
                                 const format::Index& index, const unpack::LeafSource& leaves,
-                                const std::function<void(std::uint32_t)>& copied, Progress& progress,
-                                const Cancel& cancel) {
+                                const std::function<void(std::uint32_t)>& copied,
+                                Progress& progress, const Cancel& cancel) {
   fs.create_directories(directory);
   require_empty(fs, directory);
   VolumeRun run(job, index, leaves, copied, progress, cancel);
@@ -194,7 +197,8 @@ std::vector<Path> write_volumes(FileSystem& fs, const Path& directory, const Vol
 void write_loose_files(FileSystem& fs, const Path& directory, const format::FileList& head,
                        const format::FileList& tail) {
   for (const format::NamedFile& file : head) {
-    if (file.name != "index") write_file_atomically(fs, directory / file.name, as_bytes(file.content));
+    if (file.name != "index")
+      write_file_atomically(fs, directory / file.name, as_bytes(file.content));
   }
   for (const format::NamedFile& file : tail) {
     write_file_atomically(fs, directory / file.name, as_bytes(file.content));

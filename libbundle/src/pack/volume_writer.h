@@ -33,8 +33,8 @@ inline constexpr std::uint64_t kTailReserve = 64 << 10;
 // Error{name_collision} when `directory` holds volumes already.
 std::vector<Path> write_volumes(FileSystem& fs, const Path& directory, const VolumeJob& job,
                                 const format::Index& index, const unpack::LeafSource& leaves,
-                                const std::function<void(std::uint32_t)>& copied, Progress& progress,
-                                const Cancel& cancel);
+                                const std::function<void(std::uint32_t)>& copied,
+                                Progress& progress, const Cancel& cancel);
 
 // The documents of head and tail as loose files beside the volumes, for people and stock tools.
 void write_loose_files(FileSystem& fs, const Path& directory, const format::FileList& head,

@@ -91,12 +91,14 @@ class Planner {
       here = here && has_group(index_.groups[group]);
       here = collect_reference(index_.groups[group], needed) && here;
     });
-    unpack::visit_runs(bytes, index_, blob.digest, [this](const format::Run& run) { use_base(run); });
+    unpack::visit_runs(bytes, index_, blob.digest,
+                       [this](const format::Run& run) { use_base(run); });
     return here;
   }
 
   // The groups that hold a range of the recipe stream; false when one of them is not here.
-  bool collect_recipe(std::uint64_t offset, std::uint64_t size, std::vector<std::uint32_t>& needed) {
+  bool collect_recipe(std::uint64_t offset, std::uint64_t size,
+                      std::vector<std::uint32_t>& needed) {
     bool here = true;
     for (std::uint64_t at = offset; at < offset + size;) {
       const Group& group = *index_.find_group(format::kRecipeStream, at);
@@ -147,7 +149,8 @@ class Planner {
 };
 
 // A delta leaves out what its bases have.
-void check_omitted(const unpack::VerifiedHead& head, const store::SiteStore* store, ImportPlan& plan) {
+void check_omitted(const unpack::VerifiedHead& head, const store::SiteStore* store,
+                   ImportPlan& plan) {
   if (head.index.blobs.size() == head.blobs.size()) return;
   std::vector<Digest> indexed;
   indexed.reserve(head.index.blobs.size());
@@ -185,7 +188,8 @@ ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* s
       plan.bytes_present += entry.size;
     } else {
       planner.add(plan, blob, entry);
-      if (store != nullptr) plan.bytes_partial += std::min(store->partial_bytes(blob.digest), entry.size);
+      if (store != nullptr)
+        plan.bytes_partial += std::min(store->partial_bytes(blob.digest), entry.size);
     }
   }
   planner.finish(plan, store);

@@ -22,7 +22,7 @@ struct ImportPlan {
   std::uint64_t bytes_total = 0;
   std::uint64_t blobs_present = 0;  // at this site already
   std::uint64_t bytes_present = 0;
-  std::vector<PlannedBlob> ready;    // can be rebuilt now, in the index's order
+  std::vector<PlannedBlob> ready;  // can be rebuilt now, in the index's order
   std::uint64_t bytes_ready = 0;
   std::vector<PlannedBlob> waiting;  // need a volume that is not here
   std::uint64_t bytes_waiting = 0;
@@ -30,7 +30,7 @@ struct ImportPlan {
   std::vector<std::uint32_t> to_stage;
   std::uint64_t bytes_to_stage = 0;
   std::uint64_t bytes_partial = 0;  // of these blobs, on the disk from an interrupted import
-  std::uint64_t packed_bytes = 0;  // of the pack stream that ready blobs are made from
+  std::uint64_t packed_bytes = 0;   // of the pack stream that ready blobs are made from
   std::vector<std::uint32_t> missing_volumes;  // of the ones that were counted; empty: all are here
 
   // Of a delta: the base blobs that the ready and waiting blobs are made from and that are here.
@@ -50,7 +50,8 @@ struct LeafPlaces {
 };
 
 // Reads every needed recipe once. `store` may be null: an empty site. Nothing is written.
-// Of a delta it also tells what the base lacks. Memory: a bit a group and about 60 bytes a blob, and the group reader's.
+// Of a delta it also tells what the base lacks. Memory: a bit a group and about 60 bytes a blob,
+// and the group reader's.
 ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* store,
                      unpack::GroupReader& groups, const LeafPlaces& places, const Cancel& cancel);
 

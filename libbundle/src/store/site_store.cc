@@ -22,9 +22,10 @@ constexpr std::uint64_t kMaxSmallFile = 64 * 1024;
 constexpr std::size_t kReadBuffer = 1 << 20;
 
 Error not_a_store(const Path& root, std::string_view reason) {
-  return Error(ErrorCode::store_invalid, fmt::format("{} is not a site store: {}", root.string(), reason),
-               "Name the store's folder; 'bundle-import import SRC --store DIR' makes a new one in an "
-               "empty folder.");
+  return Error(
+      ErrorCode::store_invalid, fmt::format("{} is not a site store: {}", root.string(), reason),
+      "Name the store's folder; 'bundle-import import SRC --store DIR' makes a new one in an "
+      "empty folder.");
 }
 
 bool is_store(FileSystem& fs, const Path& root) {
@@ -52,7 +53,8 @@ void append_artifact(const release::Artifact& artifact, std::vector<NamedArtifac
 
 std::shared_ptr<SiteStore> SiteStore::open(FileSystem& fs, const Path& root) {
   if (!is_store(fs, root)) {
-    throw not_a_store(root, fs.status(root) ? "it lacks oci-layout, blobs or releases" : "it does not exist");
+    throw not_a_store(
+        root, fs.status(root) ? "it lacks oci-layout, blobs or releases" : "it does not exist");
   }
   return std::shared_ptr<SiteStore>(new SiteStore(fs, root));
 }
@@ -66,7 +68,8 @@ std::shared_ptr<SiteStore> SiteStore::create(FileSystem& fs, const Path& root) {
   for (const char* part : {"blobs/sha256", "releases", "channels", "trust", "staging"}) {
     fs.create_directories(root / part);
   }
-  if (!fs.status(root / "index.json")) write_file_atomically(fs, root / "index.json", as_bytes(kEmptyIndex));
+  if (!fs.status(root / "index.json"))
+    write_file_atomically(fs, root / "index.json", as_bytes(kEmptyIndex));
   write_file_atomically(fs, root / kLayoutFile, as_bytes(kLayoutContent));
   return open(fs, root);
 }
@@ -81,7 +84,9 @@ std::optional<std::uint64_t> SiteStore::blob_size(const Digest& digest) const {
   return status->size;
 }
 
-bool SiteStore::has_blob(const BlobEntry& blob) const { return blob_size(blob.digest) == blob.size; }
+bool SiteStore::has_blob(const BlobEntry& blob) const {
+  return blob_size(blob.digest) == blob.size;
+}
 
 std::string SiteStore::blob_problem(const BlobEntry& blob, const Cancel& cancel) const {
   const auto size = blob_size(blob.digest);
@@ -156,7 +161,8 @@ ReleaseInfo SiteStore::release(const std::string& version) const {
 std::vector<BlobEntry> SiteStore::release_blobs(const std::string& version) const {
   release(version);
   const Path path = release_dir(version) / "blobs.list";
-  return format::decode_blob_list(read_text_file(fs_, path, format::kMaxBlobListBytes), path.string());
+  return format::decode_blob_list(read_text_file(fs_, path, format::kMaxBlobListBytes),
+                                  path.string());
 }
 
 std::string SiteStore::release_manifest(const std::string& version) const {
@@ -168,7 +174,8 @@ std::vector<NamedArtifact> SiteStore::release_artifacts(const std::string& versi
   const auto manifest = release::parse_manifest(release_manifest(version),
                                                 (release_dir(version) / "manifest.json").string());
   std::vector<NamedArtifact> artifacts;
-  for (const release::Artifact* artifact : manifest.artifacts()) append_artifact(*artifact, artifacts);
+  for (const release::Artifact* artifact : manifest.artifacts())
+    append_artifact(*artifact, artifacts);
   return artifacts;
 }
 

@@ -20,8 +20,9 @@ constexpr std::size_t kHashBuffer = 1 << 20;
 
 std::unique_ptr<FileLock> lock_store(const SiteStore& store) {
   if (!store.fs().writable(store.root())) {
-    throw Error(ErrorCode::read_only, fmt::format("the store {} cannot be written", store.root().string()),
-                "Run as the user that owns the store, and check that its disk is not mounted read-only.");
+    throw Error(
+        ErrorCode::read_only, fmt::format("the store {} cannot be written", store.root().string()),
+        "Run as the user that owns the store, and check that its disk is not mounted read-only.");
   }
   return store.fs().lock(store.root() / ".lock");
 }
@@ -75,15 +76,18 @@ void StoreWriter::clean_staging() {
   fs_.create_directories(store_->staging_dir());
   for (const std::string& name : fs_.list(store_->staging_dir())) {
     const Path path = store_->staging_dir() / name;
-    if (name.starts_with(kReleasePrefix) || name.starts_with(kTrashPrefix) || name.ends_with(".new")) {
+    if (name.starts_with(kReleasePrefix) || name.starts_with(kTrashPrefix) ||
+        name.ends_with(".new")) {
       fs_.remove_all(path);
     }
     if (name.starts_with(SiteStore::kPartialPrefix) &&
-        fs_.status(store_->root() / "blobs" / "sha256" / name.substr(SiteStore::kPartialPrefix.size()))) {
+        fs_.status(store_->root() / "blobs" / "sha256" /
+                   name.substr(SiteStore::kPartialPrefix.size()))) {
       fs_.remove(path);
     }
   }
-  for (const Path& folder : {store_->root(), store_->root() / "blobs" / "sha256", store_->trust_dir()}) {
+  for (const Path& folder :
+       {store_->root(), store_->root() / "blobs" / "sha256", store_->trust_dir()}) {
     if (!fs_.status(folder)) continue;
     for (const std::string& name : fs_.list(folder)) {
       if (name.starts_with(".tmp-") || name.ends_with(".new")) fs_.remove(folder / name);
@@ -120,11 +124,12 @@ void StoreWriter::commit_blob(std::unique_ptr<BlobWriter> writer) {
   const Digest digest = writer->hash_.finish();
   if (writer->written_ != blob.size || digest != blob.digest) {
     if (writer->partial_) fs_.remove(writer->partial_path_);
-    throw Error(ErrorCode::blob_mismatch,
-                fmt::format("the rebuilt blob is {} with {} bytes, but should be {} with {} bytes",
-                            digest.text(), writer->written_, blob.digest.text(), blob.size),
-                "The bundle was made wrong or this machine's memory is faulty: run the same command "
-                "again; if it happens again, ask the vendor for a new bundle.");
+    throw Error(
+        ErrorCode::blob_mismatch,
+        fmt::format("the rebuilt blob is {} with {} bytes, but should be {} with {} bytes",
+                    digest.text(), writer->written_, blob.digest.text(), blob.size),
+        "The bundle was made wrong or this machine's memory is faulty: run the same command "
+        "again; if it happens again, ask the vendor for a new bundle.");
   }
   const std::lock_guard lock(batch_mutex_);
   batch_bytes_ += blob.size - (writer->partial_ ? writer->synced_ : 0);
@@ -241,13 +246,14 @@ std::set<Digest> StoreWriter::needed_blobs(const std::vector<std::string>& witho
   for (const std::string& name : fs_.list(store_->staging_dir())) {
     const Path list = store_->staging_dir() / name / "blobs.list";
     if (!fs_.status(list)) continue;
-    add(format::decode_blob_list(read_text_file(fs_, list, format::kMaxBlobListBytes), list.string()));
+    add(format::decode_blob_list(read_text_file(fs_, list, format::kMaxBlobListBytes),
+                                 list.string()));
   }
   return needed;
 }
 
-GcResult StoreWriter::collect(const std::vector<std::string>& releases_to_remove, bool drop_unfinished,
-                              bool dry_run) {
+GcResult StoreWriter::collect(const std::vector<std::string>& releases_to_remove,
+                              bool drop_unfinished, bool dry_run) {
   GcResult result;
   for (const std::string& version : releases_to_remove) {
     if (store_->release(version).active) {
@@ -289,14 +295,17 @@ bool StoreWriter::try_write_index() {
   }
 }
 
-void StoreWriter::drop_blob(const Digest& digest) { fs_.remove(store_->blob_path(digest)); }
+void StoreWriter::drop_blob(const Digest& digest) {
+  fs_.remove(store_->blob_path(digest));
+}
 
 // index.json follows from the releases: every named artifact by digest. Where two releases give one
 // name to different digests the plain name is the active release's, or else the newest one's.
 void StoreWriter::write_index() {
   std::map<std::string, NamedArtifact> by_name;
   std::vector<ReleaseInfo> releases = store_->releases();
-  std::ranges::stable_partition(releases, [](const ReleaseInfo& release) { return !release.active; });
+  std::ranges::stable_partition(releases,
+                                [](const ReleaseInfo& release) { return !release.active; });
   for (const ReleaseInfo& release : releases) {
     for (const NamedArtifact& artifact : readable_artifacts(*store_, release.version)) {
       const auto [place, added] = by_name.try_emplace(artifact.name, artifact);

@@ -58,7 +58,8 @@ class StoreWriter {
   const SiteStore& store() const { return *store_; }
 
   std::unique_ptr<BlobWriter> begin_blob(const BlobEntry& blob, bool resumable);
-  // Checks size and digest; throws Error{blob_mismatch} and drops what was written when they differ.
+  // Checks size and digest; throws Error{blob_mismatch} and drops what was written when they
+  // differ.
   void commit_blob(std::unique_ptr<BlobWriter> writer);
   // All committed blobs are durable and visible afterwards.
   void flush_blobs();
@@ -91,7 +92,8 @@ class StoreWriter {
   void open_partial(BlobWriter& writer);
   void clean_staging();
   void remove_release(const std::string& version);
-  std::set<Digest> needed_blobs(const std::vector<std::string>& without, bool with_unfinished) const;
+  std::set<Digest> needed_blobs(const std::vector<std::string>& without,
+                                bool with_unfinished) const;
   void write_index();
   bool try_write_index();  // false on a full disk
 

@@ -63,7 +63,8 @@ class CountingSink final : public Sink {
 };
 
 // Runs work(i) for i in [0, count) on `jobs` threads, in order of start.
-void run_parallel(std::size_t count, std::size_t jobs, const std::function<void(std::size_t)>& work) {
+void run_parallel(std::size_t count, std::size_t jobs,
+                  const std::function<void(std::size_t)>& work) {
   std::atomic<std::size_t> next{0};
   run_workers(jobs, [&](const std::atomic<bool>& stop) {
     for (std::size_t i = next++; i < count && !stop; i = next++) work(i);
@@ -125,7 +126,8 @@ std::string StagedLeaves::where(std::uint32_t leaf, std::size_t) const {
                      path(leaf).string());
 }
 
-void JoinedLeaves::read(std::uint32_t leaf, std::size_t copy, std::span<std::uint8_t> buffer) const {
+void JoinedLeaves::read(std::uint32_t leaf, std::size_t copy,
+                        std::span<std::uint8_t> buffer) const {
   const std::size_t first = first_.copies(leaf);
   if (copy < first) return first_.read(leaf, copy, buffer);
   second_.read(leaf, copy - first, buffer);

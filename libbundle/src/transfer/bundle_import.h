@@ -50,8 +50,8 @@ class JoinedLeaves final : public unpack::LeafSource {
   const unpack::LeafSource& second_;
 };
 
-// Rebuilds the plan's ready blobs into the store on `jobs` threads; returns bytes written. The first
-// failure ends it after the blobs under way; what was committed stays.
+// Rebuilds the plan's ready blobs into the store on `jobs` threads; returns bytes written. The
+// first failure ends it after the blobs under way; what was committed stays.
 std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, unpack::GroupReader& groups,
                             store::StoreWriter& writer, std::size_t jobs, Progress& progress,
                             const Cancel& cancel);

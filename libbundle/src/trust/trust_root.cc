@@ -127,7 +127,9 @@ TrustRoot TrustRoot::load(std::string_view text, std::string_view what) {
   return text.starts_with('{') ? parse(text, what) : from_public_key(text, what);
 }
 
-std::string TrustRoot::fingerprint() const { return in_groups(parts_->fingerprint); }
+std::string TrustRoot::fingerprint() const {
+  return in_groups(parts_->fingerprint);
+}
 
 std::string root_fingerprint(std::string_view signed_bytes) {
   return in_groups(sha256(as_bytes(signed_bytes)).hex());

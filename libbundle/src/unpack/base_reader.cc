@@ -49,12 +49,15 @@ void BaseCursors::copy(const format::Run& run, Sink& out) {
 void BaseCursors::copy_raw(const Cursor& cursor, const format::Run& run, Sink& out) {
   Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(run.length, kReadBuffer)));
   for (std::uint64_t done = 0; done < run.length;) {
-    const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), run.length - done));
+    const auto part =
+        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), run.length - done));
     if (cursor.file->read_at(run.offset + done, std::span(buffer).first(part)) != part) {
-      throw Error(ErrorCode::store_corrupt,
-                  fmt::format("{} ends before byte {}", cursor.file->path().string(), run.offset + run.length),
-                  "This blob of the base release is damaged: import the base release again from any "
-                  "medium.");
+      throw Error(
+          ErrorCode::store_corrupt,
+          fmt::format("{} ends before byte {}", cursor.file->path().string(),
+                      run.offset + run.length),
+          "This blob of the base release is damaged: import the base release again from any "
+          "medium.");
     }
     out.write(ByteView(buffer).first(part));
     done += part;

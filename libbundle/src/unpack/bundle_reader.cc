@@ -31,17 +31,18 @@ std::vector<trust::SignatureFile> signatures_of(const VolumeSet& volumes, std::s
 void check_digest(std::string_view content, const Digest& digest, std::uint64_t size,
                   std::string_view name, ErrorCode code) {
   if (content.size() == size && sha256(as_bytes(content)) == digest) return;
-  throw Error(code, fmt::format("{} does not match its signed digest", name), std::string(kAgainHint));
+  throw Error(code, fmt::format("{} does not match its signed digest", name),
+              std::string(kAgainHint));
 }
 
 // A full bundle indexes exactly the release's blobs; with bases it may index fewer, never others.
 void check_blobs(const VerifiedHead& head) {
   for (const format::IndexedBlob& blob : head.index.blobs) {
     if (find_blob(head.blobs, blob.digest) == nullptr) {
-      throw Error(ErrorCode::index_invalid,
-                  fmt::format("the index has blob {}, which the release does not list",
-                              blob.digest.text()),
-                  std::string(kAgainHint));
+      throw Error(
+          ErrorCode::index_invalid,
+          fmt::format("the index has blob {}, which the release does not list", blob.digest.text()),
+          std::string(kAgainHint));
     }
   }
   if (head.carrier->bases.empty() && head.index.blobs.size() != head.blobs.size()) {
@@ -53,7 +54,8 @@ void check_blobs(const VerifiedHead& head) {
 }
 
 // A delta that reads base blobs names them in bases.list, whose digest the carrier signs.
-std::vector<format::BlobEntry> read_base_list(const VolumeSet& volumes, const trust::Carrier& carrier) {
+std::vector<format::BlobEntry> read_base_list(const VolumeSet& volumes,
+                                              const trust::Carrier& carrier) {
   if (carrier.base_list_size == 0) return {};
   const std::string& list = head_document(volumes, "bases.list");
   check_digest(list, carrier.base_list_digest, carrier.base_list_size, "bases.list",
@@ -65,8 +67,8 @@ void check_blob_list(const VerifiedHead& head) {
   std::uint64_t bytes = 0;
   for (const format::BlobEntry& blob : head.blobs) bytes += blob.size;
   if (head.blobs.size() != head.release->blob_count || bytes != head.release->blob_bytes) {
-    throw Error(ErrorCode::statement_invalid, "blobs.list does not add up to what the statement says",
-                std::string(kAgainHint));
+    throw Error(ErrorCode::statement_invalid,
+                "blobs.list does not add up to what the statement says", std::string(kAgainHint));
   }
 }
 
@@ -75,10 +77,10 @@ void check_blob_list(const VerifiedHead& head) {
 const std::string& head_document(const VolumeSet& volumes, std::string_view name) {
   const format::NamedFile* file = format::find_file(volumes.head, name);
   if (file == nullptr) {
-    throw Error(ErrorCode::volume_corrupt,
-                fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(),
-                            name),
-                std::string(kAgainHint));
+    throw Error(
+        ErrorCode::volume_corrupt,
+        fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(), name),
+        std::string(kAgainHint));
   }
   return file->content;
 }
@@ -98,7 +100,8 @@ std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes) {
 VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
                          std::optional<UnixTime> now) {
   auto release_signatures = signatures_of(volumes, "statement.");
-  auto release = root.verify_release(head_document(volumes, "statement.json"), release_signatures, now);
+  auto release =
+      root.verify_release(head_document(volumes, "statement.json"), release_signatures, now);
   const std::string& carrier_json = head_document(volumes, "carrier.json");
   auto carrier =
       root.verify_carrier(carrier_json, signatures_of(volumes, "carrier."), release, now);
@@ -115,10 +118,15 @@ VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
   check_digest(list, release->blob_list_digest, release->blob_list_size, "blobs.list",
                ErrorCode::statement_mismatch);
   const std::string& index = head_document(volumes, "index");
-  check_digest(index, carrier->index_digest, carrier->index_size, "index", ErrorCode::index_corrupt);
+  check_digest(index, carrier->index_digest, carrier->index_size, "index",
+               ErrorCode::index_corrupt);
 
-  VerifiedHead head{std::move(release), std::move(carrier), manifest, list,
-                    format::decode_blob_list(list, "blobs.list"), format::decode_index(as_bytes(index)),
+  VerifiedHead head{std::move(release),
+                    std::move(carrier),
+                    manifest,
+                    list,
+                    format::decode_blob_list(list, "blobs.list"),
+                    format::decode_index(as_bytes(index)),
                     std::move(release_signatures)};
   head.index.base_blobs = read_base_list(volumes, *head.carrier);
   check_blob_list(head);
@@ -131,7 +139,8 @@ VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
   return head;
 }
 
-const format::BlobEntry* find_blob(const std::vector<format::BlobEntry>& blobs, const Digest& blob) {
+const format::BlobEntry* find_blob(const std::vector<format::BlobEntry>& blobs,
+                                   const Digest& blob) {
   const auto found = std::ranges::lower_bound(blobs, blob, {}, &format::BlobEntry::digest);
   return found != blobs.end() && found->digest == blob ? &*found : nullptr;
 }

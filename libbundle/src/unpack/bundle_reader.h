@@ -18,9 +18,9 @@ namespace bundle::unpack {
 struct VerifiedHead {
   trust::VerifiedRelease release;
   trust::VerifiedCarrier carrier;
-  std::string manifest;                    // manifest.json
-  std::string blob_list;                   // blobs.list
-  std::vector<format::BlobEntry> blobs;    // of the whole release, sorted by digest
+  std::string manifest;                  // manifest.json
+  std::string blob_list;                 // blobs.list
+  std::vector<format::BlobEntry> blobs;  // of the whole release, sorted by digest
   format::Index index;
   std::vector<trust::SignatureFile> release_signatures;
 };

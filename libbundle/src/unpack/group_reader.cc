@@ -64,7 +64,8 @@ GroupReader::GroupReader(const format::Index& index, const LeafSource& source, s
 
 BaseReader& GroupReader::base() const {
   if (base_ != nullptr) return *base_;
-  throw Error(ErrorCode::base_missing, "this bundle is a delta: its blobs are made from those of a base release",
+  throw Error(ErrorCode::base_missing,
+              "this bundle is a delta: its blobs are made from those of a base release",
               "Import it at a site that holds the base release.");
 }
 
@@ -101,7 +102,8 @@ GroupReader::Plain GroupReader::decode(std::uint32_t number) {
 
 // Finds the group's slot or makes one that the caller (`mine`) must fulfil.
 std::shared_future<GroupReader::Plain> GroupReader::claim(std::uint32_t group,
-                                                          std::promise<Plain>& promise, bool& mine) {
+                                                          std::promise<Plain>& promise,
+                                                          bool& mine) {
   const std::lock_guard lock(mutex_);
   if (const auto found = slots_.find(group); found != slots_.end()) {
     order_.splice(order_.begin(), order_, found->second.order);

@@ -26,9 +26,9 @@ Bytes read_verified_leaf(const format::Index& index, const LeafSource& source, s
 bool has_group(const LeafSource& source, const format::Group& group);
 
 // Thread-safe. Keeps decoded groups up to `budget` bytes; what nobody uses and was not used for the
-// longest goes first. Groups in use may exceed the budget: at most one per reader and stream and one
-// per read-ahead. Peak memory: budget, or what is in use, plus one packed group a thread, plus one
-// reference (format::kMaxReferenceBytes): groups with references are decoded one at a time.
+// longest goes first. Groups in use may exceed the budget: at most one per reader and stream and
+// one per read-ahead. Peak memory: budget, or what is in use, plus one packed group a thread, plus
+// one reference (format::kMaxReferenceBytes): groups with references are decoded one at a time.
 class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;

@@ -30,12 +30,13 @@ class BoundedSink final : public Sink {
 
   void write(ByteView bytes) override {
     if (bytes.size() > blob_.size - produced_) {
-      throw Error(ErrorCode::bomb, fmt::format("the recipe of blob {} yields more than its {} bytes",
-                                               blob_.digest.text(), blob_.size),
+      throw Error(ErrorCode::bomb,
+                  fmt::format("the recipe of blob {} yields more than its {} bytes",
+                              blob_.digest.text(), blob_.size),
                   "The bundle was made wrong: ask the vendor for a new one.");
     }
-    const std::uint64_t drop = std::min<std::uint64_t>(
-        bytes.size(), skip_ > produced_ ? skip_ - produced_ : 0);
+    const std::uint64_t drop =
+        std::min<std::uint64_t>(bytes.size(), skip_ > produced_ ? skip_ - produced_ : 0);
     produced_ += bytes.size();
     bytes = bytes.subspan(static_cast<std::size_t>(drop));
     if (!bytes.empty()) out_.write(bytes);
@@ -73,7 +74,8 @@ class RunReader {
  public:
   RunReader(GroupReader& groups, ByteView recipe, const Digest& blob, const Cancel& cancel)
       : groups_(groups), cancel_(cancel) {
-    walk_loads(recipe, groups.index(), blob, [this](std::uint32_t group) { loads_.push_back(group); });
+    walk_loads(recipe, groups.index(), blob,
+               [this](std::uint32_t group) { loads_.push_back(group); });
   }
 
   void copy(const Run& run, Sink& out) {
@@ -108,7 +110,8 @@ class RunReader {
       const Group& group = load(run.source, offset);
       const ByteView plain = *held_[run.source];
       const auto within = static_cast<std::size_t>(offset - group.plain_offset);
-      const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(left, plain.size() - within));
+      const auto part =
+          static_cast<std::size_t>(std::min<std::uint64_t>(left, plain.size() - within));
       out.write(plain.subspan(within, part));
       offset += part;
       left -= part;
@@ -116,9 +119,8 @@ class RunReader {
   }
 
   const Group& load(std::uint8_t stream, std::uint64_t offset) {
-    if (const Group* group = current_[stream];
-        group != nullptr && offset >= group->plain_offset &&
-        offset - group->plain_offset < group->plain_size) {
+    if (const Group* group = current_[stream]; group != nullptr && offset >= group->plain_offset &&
+                                               offset - group->plain_offset < group->plain_size) {
       return *group;
     }
     cancel_.check();
@@ -265,7 +267,8 @@ std::vector<Run> reference_runs(GroupReader& groups, const Group& group) {
       bytes += runs.back().length;
     }
   }
-  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes) refuse("and the group are too large");
+  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes)
+    refuse("and the group are too large");
   return runs;
 }
 

@@ -30,8 +30,8 @@ bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob
 void visit_runs(ByteView recipe, const format::Index& index, const Digest& blob,
                 const std::function<void(const format::Run&)>& visit);
 
-// The base runs whose bytes, joined, are the group's reference. Throws Error{index_invalid} when the
-// list breaks docs/bundle-format.md section 4.5, and what GroupReader throws.
+// The base runs whose bytes, joined, are the group's reference. Throws Error{index_invalid} when
+// the list breaks docs/bundle-format.md section 4.5, and what GroupReader throws.
 std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group& group);
 
 // Calls visit(group number) for every group that the recipe's runs touch, in order of use;

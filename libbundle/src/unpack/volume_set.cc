@@ -34,7 +34,8 @@ Bytes read_part(const ReadableFile& file, std::uint64_t offset, std::uint64_t si
 }
 
 VolumeHeader read_header(const ReadableFile& file) {
-  Bytes bytes(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), format::kVolumeHeaderSize)));
+  Bytes bytes(
+      static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), format::kVolumeHeaderSize)));
   bytes.resize(file.read_at(0, bytes));
   return format::decode_volume_header(bytes, file.path().string());
 }
@@ -73,8 +74,7 @@ Bytes read_head(const Volume& volume) {
 FileList read_tail(const Volume& volume) {
   const std::uint64_t start = volume.header.data_offset + volume.header.data_size;
   const std::uint64_t size = volume.file->size() - start;
-  const std::string what =
-      fmt::format("{} (from offset {})", volume.file->path().string(), start);
+  const std::string what = fmt::format("{} (from offset {})", volume.file->path().string(), start);
   if (size > format::kMaxTailBytes) {
     throw Error(ErrorCode::volume_corrupt, fmt::format("{}: too many bytes after the data", what),
                 std::string(kCopyHint));
@@ -87,10 +87,11 @@ void merge_file(FileList& into, const NamedFile& file, std::string_view where) {
   if (place == into.end() || place->name != file.name) {
     into.insert(place, file);
   } else if (place->content != file.content) {
-    throw Error(ErrorCode::sidecar_mismatch,
-                fmt::format("{} differs from the copy of {} elsewhere in the bundle", where, file.name),
-                "One of the two is damaged or belongs to another bundle: copy the bundle again from "
-                "the original.");
+    throw Error(
+        ErrorCode::sidecar_mismatch,
+        fmt::format("{} differs from the copy of {} elsewhere in the bundle", where, file.name),
+        "One of the two is damaged or belongs to another bundle: copy the bundle again from "
+        "the original.");
   }
 }
 
@@ -141,22 +142,22 @@ bool same_volume(const VolumeHeader& a, const VolumeHeader& b) {
 void check_against(const Volume& volume, const std::vector<Volume>& others) {
   for (const Volume& other : others) {
     if (other.header.bundle_id != volume.header.bundle_id) {
-      throw Error(ErrorCode::volume_foreign,
-                  fmt::format("{} and {} belong to different bundles", describe(other),
-                              describe(volume)),
-                  "Import one bundle at a time: name only the volumes of one of them.");
+      throw Error(
+          ErrorCode::volume_foreign,
+          fmt::format("{} and {} belong to different bundles", describe(other), describe(volume)),
+          "Import one bundle at a time: name only the volumes of one of them.");
     }
     if (other.header.head_digest != volume.header.head_digest) {
-      throw Error(ErrorCode::volume_corrupt,
-                  fmt::format("{} and {} disagree about the bundle", describe(other),
-                              describe(volume)),
-                  std::string(kCopyHint));
+      throw Error(
+          ErrorCode::volume_corrupt,
+          fmt::format("{} and {} disagree about the bundle", describe(other), describe(volume)),
+          std::string(kCopyHint));
     }
     if (other.header.count == volume.header.count && other.header.number == volume.header.number &&
         !same_volume(other.header, volume.header)) {
       throw Error(ErrorCode::volume_duplicate,
-                  fmt::format("{} and {} are different files with the same number",
-                              describe(other), describe(volume)),
+                  fmt::format("{} and {} are different files with the same number", describe(other),
+                              describe(volume)),
                   "Remove the one that does not belong there.");
     }
   }
@@ -209,7 +210,8 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources) {
   if (set.volumes.empty()) {
     std::string names;
     for (const Path& source : sources) names += fmt::format(" {}", source.string());
-    throw Error(ErrorCode::not_a_bundle, fmt::format("no bundle volume (*.bundle) found in{}", names),
+    throw Error(ErrorCode::not_a_bundle,
+                fmt::format("no bundle volume (*.bundle) found in{}", names),
                 "Check that this is the right stick and folder.");
   }
   for (const Path& folder : folders) merge_loose_files(fs, folder, set);
@@ -268,7 +270,8 @@ std::uint64_t VolumeLeaves::offset(const Extent& extent, std::uint32_t leaf) con
          index_.leaf_place(extent.range.first).packed_offset;
 }
 
-void VolumeLeaves::read(std::uint32_t leaf, std::size_t copy, std::span<std::uint8_t> buffer) const {
+void VolumeLeaves::read(std::uint32_t leaf, std::size_t copy,
+                        std::span<std::uint8_t> buffer) const {
   const Extent& place = extent(leaf, copy);
   if (place.volume->file->read_at(offset(place, leaf), buffer) != buffer.size()) {
     throw Error(ErrorCode::volume_truncated,

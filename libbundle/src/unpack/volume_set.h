@@ -21,11 +21,11 @@ struct Volume {
 // Reads only; keeps the files open, so that a folder may be bound elsewhere meanwhile.
 struct VolumeSet {
   format::BundleId bundle_id{};
-  std::uint32_t count = 0;       // volumes that the bundle was cut into
-  std::vector<Volume> volumes;   // ascending by number
-  format::FileList head;         // the same in every volume
-  format::FileList tail;         // all volumes' and loose signatures and roots
-  std::vector<Path> folders;     // where loose files were looked for
+  std::uint32_t count = 0;      // volumes that the bundle was cut into
+  std::vector<Volume> volumes;  // ascending by number
+  format::FileList head;        // the same in every volume
+  format::FileList tail;        // all volumes' and loose signatures and roots
+  std::vector<Path> folders;    // where loose files were looked for
 };
 
 // `sources` are folders (searched for *.bundle, not below) and volume files. All volumes must

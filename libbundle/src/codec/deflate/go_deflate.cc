@@ -168,10 +168,10 @@ class BlockWriter {
 // --- Levels 2..9: hash chains -------------------------------------------------------------------
 
 struct ChainLevel {
-  uint32_t lazy;           // no search for something better after a match of this length; 0: greedy
-  uint32_t nice;           // a match of this length ends a search
-  uint32_t tries;          // candidates looked at in one search
-  uint32_t insert_limit;   // greedy: positions inside longer matches do not enter the table
+  uint32_t lazy;          // no search for something better after a match of this length; 0: greedy
+  uint32_t nice;          // a match of this length ends a search
+  uint32_t tries;         // candidates looked at in one search
+  uint32_t insert_limit;  // greedy: positions inside longer matches do not enter the table
 };
 
 constexpr std::array<ChainLevel, 8> kChainLevels = {{
@@ -225,7 +225,8 @@ class ChainEncoder final : public GoDeflate::Encoder {
   static constexpr uint32_t kWindowBytes = 2 * kHalfWindow;
   static constexpr uint32_t kShortestMatch = 4;
   static constexpr uint32_t kNoMatch = kShortestMatch - 1;
-  static constexpr uint32_t kShortMatchReach = 4096;  // a match of 4 bytes is not taken from further
+  static constexpr uint32_t kShortMatchReach =
+      4096;  // a match of 4 bytes is not taken from further
   static constexpr uint32_t kMinLookahead = kShortestMatch + kMaxMatch;
   static constexpr uint32_t kMoveAt = kWindowBytes - kMinLookahead;
   static constexpr uint32_t kLost = UINT32_MAX;
@@ -245,8 +246,8 @@ class ChainEncoder final : public GoDeflate::Encoder {
     std::memmove(window_, window_ + kHalfWindow, kHalfWindow);
     position_ -= kHalfWindow;
     end_ -= kHalfWindow;
-    block_start_ = block_start_ != kLost && block_start_ >= kHalfWindow ? block_start_ - kHalfWindow
-                                                                       : kLost;
+    block_start_ =
+        block_start_ != kLost && block_start_ >= kHalfWindow ? block_start_ - kHalfWindow : kLost;
     subtract_saturated(heads_, kHalfWindow);
     subtract_saturated(links_, kHalfWindow);
   }
@@ -610,9 +611,17 @@ GoDeflate::~GoDeflate() = default;
 GoDeflate::GoDeflate(GoDeflate&&) noexcept = default;
 GoDeflate& GoDeflate::operator=(GoDeflate&&) noexcept = default;
 
-void GoDeflate::write(std::span<const uint8_t> plain) { encoder_->write(plain); }
-void GoDeflate::end_write() { encoder_->end_write(); }
-void GoDeflate::flush() { encoder_->flush(); }
-void GoDeflate::finish() { encoder_->finish(); }
+void GoDeflate::write(std::span<const uint8_t> plain) {
+  encoder_->write(plain);
+}
+void GoDeflate::end_write() {
+  encoder_->end_write();
+}
+void GoDeflate::flush() {
+  encoder_->flush();
+}
+void GoDeflate::finish() {
+  encoder_->finish();
+}
 
 }  // namespace bundle::codec
