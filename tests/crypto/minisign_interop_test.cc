@@ -66,17 +66,22 @@ TEST_F(MinisignInterop, WeAcceptStockLegacySignature) {
   });
 }
 
+// Without the untrusted comment: minisign leaves leading zeros of the key id out there.
+std::string key_line(const std::string& public_key) {
+  return public_key.substr(public_key.find('\n') + 1);
+}
+
 TEST_F(MinisignInterop, WeOpenStockKeys) {
   ASSERT_EQ(run("minisign -G -W -p plain.pub -s plain.key"), 0);
   const auto plain = FileSigner::open(posix_file_system(), dir_ / "plain.key", {});
-  EXPECT_EQ(plain->public_key()->text(), read_text(dir_ / "plain.pub"));
+  EXPECT_EQ(key_line(plain->public_key()->text()), key_line(read_text(dir_ / "plain.pub")));
 
   // minisign -G takes the password twice; it uses 1 GiB for scrypt, or less when that is not there.
   ASSERT_EQ(run("printf 'secret\\nsecret\\n' | minisign -G -p l.pub -s l.key"), 0);
   const std::string text = read_text(dir_ / "l.key");
   EXPECT_TRUE(MinisignSecretKey::is_encrypted(text, "l.key"));
   const auto locked = FileSigner::open(posix_file_system(), dir_ / "l.key", as_bytes("secret"));
-  EXPECT_EQ(locked->public_key()->text(), read_text(dir_ / "l.pub"));
+  EXPECT_EQ(key_line(locked->public_key()->text()), key_line(read_text(dir_ / "l.pub")));
   test::expect_error(ErrorCode::password_wrong, [&] {
     FileSigner::open(posix_file_system(), dir_ / "l.key", as_bytes("Secret"));
   });
