@@ -28,7 +28,10 @@ SecretBytes scrypt(ByteView password, ByteView salt, const ScryptParams& params,
   }
   require_sodium();
   SecretBytes out(size);
-  if (crypto_pwhash_scryptsalsa208sha256_ll(password.data(), password.size(), salt.data(),
+  // libsodium declares its arguments never null, and an empty view may be.
+  static constexpr std::uint8_t kNothing = 0;
+  const auto start = [](ByteView bytes) { return bytes.empty() ? &kNothing : bytes.data(); };
+  if (crypto_pwhash_scryptsalsa208sha256_ll(start(password), password.size(), start(salt),
                                             salt.size(), params.n, params.r, params.p, out.data(),
                                             out.size()) != 0) {
     throw Error(ErrorCode::limit,
