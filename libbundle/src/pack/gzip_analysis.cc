@@ -71,7 +71,9 @@ class TokenAnalyser final : public codec::GzipVisitor {
   explicit TokenAnalyser(GzipAnalysis& result) : result_(result) {}
 
   void on_header(ByteView) override {
-    wanted_ = !result_.members[member_].has_value() && held_total_ < kMaxBlobCorrections;
+    // A source that changes between two readings may have more members now.
+    wanted_ = member_ < result_.members.size() && !result_.members[member_].has_value() &&
+              held_total_ < kMaxBlobCorrections;
     deflate_bytes_ = 0;
     start_.clear();
     coder_.reset();
