@@ -7,7 +7,10 @@ set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
 PATH="$PATH:/usr/sbin:/sbin"
-[ $# -eq 1 ] && [ -f "$1/release.yaml" ] || { sed -n '2,5s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+if [ $# -ne 1 ] || [ ! -f "$1/release.yaml" ]; then
+    sed -n '2,5s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
 dir=$(realpath "$1")
 layout=$dir/images
 work=$(mktemp -d)

@@ -6,6 +6,7 @@
 #
 # CMD replaces the image's default command; the image's entry point stays in front of it, as in docker run.
 # --keep DIR unpacks into DIR (new or empty) and leaves it there; otherwise everything is removed at the end.
+# shellcheck disable=SC2317 # functions are called by the trap and as run_in_$runtime
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
