@@ -63,19 +63,21 @@ LiveCatalog::Fingerprint LiveCatalog::fingerprint() const {
   return print;
 }
 
-// A catalog is good when the store was the same before and after reading it.
+// A catalog is good when the store was the same before and after reading it. What fails while the
+// store changes says nothing: a release that was listed may be gone when it is opened.
 std::shared_ptr<const Catalog> LiveCatalog::build(const Catalog* previous) {
-  for (int attempt = 1;; ++attempt) {
+  for (int attempt = 1; attempt <= kMaxAttempts; ++attempt) {
     const Fingerprint before = fingerprint();
-    auto catalog = build_catalog(*store_, previous);
-    if (fingerprint() == before) {
+    try {
+      auto catalog = build_catalog(*store_, previous);
+      if (fingerprint() != before) continue;
       seen_ = before;
       return catalog;
-    }
-    if (attempt == kMaxAttempts) {
-      throw Error(ErrorCode::busy, "the store changes too fast to be read");
+    } catch (const Error&) {
+      if (fingerprint() == before) throw;
     }
   }
+  throw Error(ErrorCode::busy, "the store changes too fast to be read");
 }
 
 void LiveCatalog::look() {

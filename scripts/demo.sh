@@ -91,9 +91,14 @@ start_server() {
 }
 
 digest_of() { echo "sha256:$(sha256sum < "$1" | cut -d' ' -f1)"; }
+lists_indexes() {
+    python3 -c 'import json, sys
+sys.exit(not any("index" in child["mediaType"] for child in json.load(open(sys.argv[1])).get("manifests", [])))' "$1"
+}
 # pull_all VERSION: every image, chart and file of the release, by digest, blobs and all. skopeo checks every
 # blob against the manifest; the manifest's digest is compared with the vendor's here. An image for several
-# platforms is an index, kept byte for byte; the platform that the site has is pulled through it.
+# platforms is an index, kept byte for byte; the platform that the site has is pulled through it. skopeo does not go
+# through an index of indexes (the release's own): its parts are pulled one by one anyway.
 pull_all() {
     local name digest source pulled
     pulled=$demo/pulled
@@ -103,11 +108,13 @@ pull_all() {
         skopeo inspect --raw --tls-verify=false "$source" > "$pulled.raw" || fail "skopeo could not read $name"
         [ "$(digest_of "$pulled.raw")" = "$digest" ] ||
             fail "$name arrived as $(digest_of "$pulled.raw") instead of $digest"
-        skopeo --insecure-policy --override-os linux --override-arch amd64 copy --quiet --src-tls-verify=false \
-            "$source" "dir:$pulled" || fail "skopeo could not pull $name"
-        cmp --silent "$pulled/manifest.json" "$pulled.raw" ||
-            grep -q "$(digest_of "$pulled/manifest.json")" "$pulled.raw" ||
-            fail "$name arrived with another manifest"
+        if ! lists_indexes "$pulled.raw"; then
+            skopeo --insecure-policy --override-os linux --override-arch amd64 copy --quiet --src-tls-verify=false \
+                "$source" "dir:$pulled" || fail "skopeo could not pull $name"
+            cmp --silent "$pulled/manifest.json" "$pulled.raw" ||
+                grep -q "$(digest_of "$pulled/manifest.json")" "$pulled.raw" ||
+                fail "$name arrived with another manifest"
+        fi
         printf 'same digest  %s\n             %s\n' "$name" "$digest"
         pulled_count=$((pulled_count + 1))
     done < <(images_of "$1")

@@ -9,7 +9,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -26,16 +25,24 @@ DISK_BYTES = (2300 if FULL else 135) * MIB
 PULLS = 8  # downloads at a time
 
 
+# In a process of its own: the largest RSS of a child begins with that of the process that forks it, and this one has held
+# a whole release.
+MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+process.returncode = os.waitstatus_to_exitcode(status)
+with open(sys.argv[1], "w") as out:
+    out.write(str(usage.ru_maxrss))
+sys.exit(process.returncode)
+"""
+
+
 def peak_kib(*command):
     """Runs a command to a good end; its largest RSS in KiB."""
-    with tempfile.TemporaryFile(mode="w+") as log:
-        process = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != 0:
-            log.seek(0)
-            raise AssertionError(f"{command}: exit code {process.returncode}\n{log.read()}")
-    return usage.ru_maxrss
+    with tempfile.NamedTemporaryFile() as peak:
+        tools.run(sys.executable, "-S", "-c", MEASURE, peak.name, *command, check=0)
+        return int(peak.read())
 
 
 class PeakMemory(unittest.TestCase):

@@ -10,7 +10,7 @@ namespace bundle {
 
 // Passes everything on to the real file system and counts the calls that change something. From
 // call number `fail_at` on every such call throws: nothing more reaches the disk.
-class FaultFileSystem final : public FileSystem {
+class FaultFileSystem : public FileSystem {
  public:
   FaultFileSystem(std::uint64_t fail_at, ErrorCode code) : fail_at_(fail_at), code_(code) {}
 
