@@ -303,7 +303,8 @@ TEST_F(OperationsTest, RequestsThatCouldSmuggleEndTheConnection) {
 }
 
 TEST_F(OperationsTest, GarbageGetsA4xxOrACloseAndTheServerStaysUp) {
-  const std::string nul("GET /v2/\0/manifests HTTP/1.1\r\nHost: r\r\n\r\n", 43);
+  using std::string_literals::operator""s;
+  const std::string nul = "GET /v2/\0/manifests HTTP/1.1\r\nHost: r\r\n\r\n"s;
   for (const std::string& bytes :
        {std::string("\r\n\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET /v2/\r\n\r\n"),
         std::string("GET /v2/ HTTP/9.9\r\n\r\n"), std::string("GET /v2/ HTTP/1.1\r\n\r\n"),
