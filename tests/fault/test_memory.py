@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -41,7 +42,10 @@ sys.exit(process.returncode)
 def peak_kib(*command):
     """Runs a command to a good end; its largest RSS in KiB."""
     with tempfile.NamedTemporaryFile() as peak:
-        tools.run(sys.executable, "-S", "-c", MEASURE, peak.name, *command, check=0)
+        done = subprocess.run([sys.executable, "-S", "-c", MEASURE, peak.name, *map(str, command)],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{command}: exit code {done.returncode}\n{done.stdout}")
         return int(peak.read())
 
 

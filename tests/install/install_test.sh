@@ -48,7 +48,7 @@ check() {
     [ $status = 50 ] || { echo "status $status instead of 50" >&2; exit 1; }
 }
 
-"$cmake" -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
+"$cmake" -G Ninja -S "$here/consumer" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_CXX_COMPILER="$cxx" \
     > "$work/configure.log" || { cat "$work/configure.log" >&2; exit 1; }
 "$cmake" --build "$work/cmake" > "$work/build.log" || { cat "$work/build.log" >&2; exit 1; }
 check "$work/cmake/print-bundle"
