@@ -366,7 +366,7 @@ std::optional<Digest> resolve_registry_tag(RegistryClient& client, const std::st
 oci::SourceOpener make_source_opener(FileSystem& fs, const Path& base_dir,
                                      RegistryOptions options) {
   struct Shared {
-    std::once_flag once;
+    std::mutex mutex;
     std::shared_ptr<RegistryClient> client;
   };
   auto shared = std::make_shared<Shared>();
@@ -375,8 +375,10 @@ oci::SourceOpener make_source_opener(FileSystem& fs, const Path& base_dir,
       return oci::open_local_source(fs, reference, base_dir);
     }
     // Made when first needed: a broken credential file is no matter without a registry.
-    std::call_once(shared->once,
-                   [&] { shared->client = std::make_shared<RegistryClient>(fs, options); });
+    {
+      const std::lock_guard lock(shared->mutex);
+      if (!shared->client) shared->client = std::make_shared<RegistryClient>(fs, options);
+    }
     return open_registry_source(shared->client, reference);
   };
 }
