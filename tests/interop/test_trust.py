@@ -15,6 +15,8 @@ import bundle_parts  # noqa: E402,F401
 import tools  # noqa: E402
 from trust_world import CHANNEL, DAY, Site, Vendor, stamp, without  # noqa: E402
 
+GATE_REFUSED = 74
+
 
 class TrustTest(unittest.TestCase):
     def setUp(self):
@@ -296,6 +298,36 @@ class WrongClocks(TrustTest):
         self.vendor_2017.now += DAY
         site.json("trust", "update", self.time_statement("a", "b"))
         site.refuse("rollback", "trust", "update", earlier)
+
+    def test_maintenance_windows_go_by_the_corrected_time(self):
+        def day(seconds):
+            return time.strftime("%a", time.gmtime(seconds)).lower()
+
+        # Three days of the week apart, whenever this runs.
+        now = int(time.time())
+        folder = self.folder / "another-vendor"
+        folder.mkdir()
+        vendor = self.vendor_2017 = Vendor(
+            folder, now=next(t for t in range(1_500_000_000, 1_501_000_000, DAY) if day(t) == day(now + 3 * DAY)))
+        site = self.site = Site(self.folder / "windows", vendor.root(1))
+        site.json("trust", "update", self.time_statement("a", "b"))
+        site.take(vendor.make("1.0.0", "rel"))
+        site.take(vendor.make("1.1.0", "rel"), activate=False)
+
+        def gate(window_day, status):
+            (site.store / "site.yaml").write_text(
+                "apiVersion: bundle/v1\nkind: Site\n"
+                f"maintenanceWindows: [{{days: [{window_day}], from: 00:00, to: 00:00}}]\n")
+            return json.loads(site.run("gate", "1.1.0", "--json", check=status).stdout)
+
+        closed = gate(day(now), GATE_REFUSED)
+        self.assertEqual([refusal["rule"] for refusal in closed["refusals"]], ["maintenance-window"])
+        self.assertIn("it is 2017-07-", closed["reason"])
+        self.assertIn("Wait until 2017-07-", closed["next_step"])
+        self.assertIn("by the vendor's time statement it is 2017-07-", closed["notes"][-1])
+        site.run("activate", "1.1.0", check=GATE_REFUSED)
+        self.assertTrue(gate(day(vendor.now), 0)["allowed"])
+        site.run("activate", "1.1.0")
 
     def test_the_correction_ends_when_a_new_root_takes_its_keys_away(self):
         vendor, site = self.vendor_2017, self.site

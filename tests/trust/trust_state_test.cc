@@ -215,6 +215,7 @@ TEST_F(TrustStateTest, TimeDoesNotGoBack) {
   state.accept_release(release("1.4.0", 7, kNow - 5), false);
   EXPECT_EQ(open().effective_now(0), kNow - 5);  // the battery is empty: the clock says 1970
   EXPECT_EQ(open().effective_now(kNow), kNow);
+  EXPECT_EQ(open().site_time(0), 0);  // what time it is nobody knows then
   state.accept_release(release("1.3.0", 6, kNow - 500), true);
   EXPECT_EQ(open().time_floor(), kNow - 5);
 }

@@ -135,7 +135,7 @@ std::string_view hook_state_name(release::HookState state) {
 
 SiteGate::SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& version,
                    bool rollback, const GateOptions& options)
-    : store_(std::move(store)) {
+    : store_(std::move(store)), trust_(store_->fs(), store_->trust_dir()) {
   if (options.outside_window) require_reason(*options.outside_window);
   facts_.candidate = version;
   facts_.active = store_->active_version().value_or("");
@@ -145,13 +145,12 @@ SiteGate::SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& v
   facts_.outside_window = options.outside_window.value_or("");
 
   store_->release(version);
-  const trust::TrustState state(store_->fs(), store_->trust_dir());
-  const trust::VerifiedRelease verified = verify_release(*store_, state, version);
+  const trust::VerifiedRelease verified = verify_release(*store_, trust_, version);
   verify_documents(*store_, verified);
-  facts_.store = read_releases(*store_, state, {facts_.candidate, facts_.active});
-  const auto newest = state.releases().find(verified->product);
-  if (newest != state.releases().end()) facts_.newest_known = newest->second.version;
-  facts_.time_floor = state.time_floor();
+  facts_.store = read_releases(*store_, trust_, {facts_.candidate, facts_.active});
+  const auto newest = trust_.releases().find(verified->product);
+  if (newest != trust_.releases().end()) facts_.newest_known = newest->second.version;
+  facts_.time_floor = trust_.time_floor();
   read_site(options);
 }
 
@@ -189,7 +188,8 @@ void SiteGate::run_hooks(Progress& progress, const Cancel& cancel) {
 }
 
 GateAnswer SiteGate::ask() {
-  facts_.now = current_time();
+  const UnixTime clock = current_time();
+  facts_.now = trust_.site_time(clock);
   facts_.disk_free = store_->fs().free_bytes(store_->root());
   const release::GateDecision decision = release::may_activate(facts_);
   GateAnswer answer;
@@ -207,6 +207,11 @@ GateAnswer SiteGate::ask() {
   }
   for (const release::HookResult& hook : facts_.hooks) answer.hooks.push_back(to_report(hook));
   answer.notes = decision.notes;
+  if (facts_.now != clock) {
+    answer.notes.push_back(
+        fmt::format("by the vendor's time statement it is {}; the clock shows {}",
+                    format_time(facts_.now), format_time(clock)));
+  }
   answer.outside_window = decision.outside_window;
   return answer;
 }

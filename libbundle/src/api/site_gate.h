@@ -20,7 +20,7 @@ class SiteGate {
   SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& version, bool rollback,
            const GateOptions& options);
 
-  // The answer by the clock and the disk of this moment.
+  // The answer by the time (the clock's, or that of a time statement) and the disk of this moment.
   GateAnswer ask();
   // Runs every hook, in the order of their names, until one fails; ask() knows the results then.
   void run_hooks(Progress& progress, const Cancel& cancel);
@@ -30,6 +30,7 @@ class SiteGate {
   void read_site(const GateOptions& options);
 
   std::shared_ptr<store::SiteStore> store_;
+  trust::TrustState trust_;
   std::vector<release::Hook> found_hooks_;
   std::chrono::seconds hook_time_limit_{};
   release::GateFacts facts_;

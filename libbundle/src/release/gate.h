@@ -32,7 +32,7 @@ struct GateFacts {
   std::optional<K3sVersion> installed_k8s;  // nothing: that of the active release
   std::string platform;                     // of the site's nodes: "linux/amd64"
   std::uint64_t disk_free = 0;              // bytes, in the store's file system
-  UnixTime now = 0;                         // the clock of the site
+  UnixTime now = 0;                         // at the site: its clock, as trust corrects it
   UnixTime time_floor = 0;                  // the latest signed time that it has seen
   std::vector<MaintenanceWindow> maintenance_windows;
   std::string outside_window;     // why the windows do not count this time; empty: they do

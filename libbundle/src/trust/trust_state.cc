@@ -253,9 +253,12 @@ UnixTime TrustState::time_floor() const {
       {latest(releases_), latest(channels_), latest(revoked_), override_ ? override_->created : 0});
 }
 
+UnixTime TrustState::site_time(UnixTime clock) const {
+  return override_ && override_->covers(clock) ? override_->at(clock) : clock;
+}
+
 UnixTime TrustState::effective_now(UnixTime clock) const {
-  const bool covered = override_ && override_->covers(clock);
-  return std::max(covered ? override_->at(clock) : clock, time_floor());
+  return std::max(site_time(clock), time_floor());
 }
 
 void TrustState::accept_time(const VerifiedTime& statement, UnixTime clock) {

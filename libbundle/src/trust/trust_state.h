@@ -58,8 +58,11 @@ class TrustState {
 
   // The latest time at which something accepted here was signed; 0 at first.
   UnixTime time_floor() const;
-  // The later of the clock and the floor: a clock that went back cannot revive what has expired.
-  // While a time statement covers the clock, the time that it gives stands for the clock.
+  // What time it is here: what the clock says, or what a time statement makes of it as long as it
+  // covers the clock. May be below the floor: then nobody knows what time it is.
+  UnixTime site_time(UnixTime clock) const;
+  // The later of site_time() and the floor, for expiry dates: a clock that went back cannot revive
+  // what has expired.
   UnixTime effective_now(UnixTime clock) const;
   // Who this site is to a time statement; made when the first root is pinned, empty before.
   const std::string& site_id() const { return site_id_; }
