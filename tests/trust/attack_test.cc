@@ -275,6 +275,24 @@ const std::vector<Attack>& attacks() {
          pointer.release_version = "1.3.0";
          site.point(pointer);
        }},
+      {"fast forward: a number past the last one", statement_invalid,
+       [](Site& site) {
+         const std::string json = replaced(Site::statement("9.9.9", 8), "\"release_number\":8",
+                                           "\"release_number\":9007199254740992");
+         site.import(json);
+       }},
+      {"fast forward: a huge number by keys that were taken away", wrong_key,
+       [](Site& site) {
+         RootMetadata next = next_root(sample_root(), kNow + 400 * kDay);
+         for (const int number : {14, 15}) {
+           add_key(next, role::kRelease, fixed_key(number).public_key());
+         }
+         for (const int number : {11, 12}) {
+           remove_key(next, role::kRelease, tuf_key_id(fixed_key(number).public_key().key));
+         }
+         site.follow(sign_root_with(encode_root(next), {1, 2}));
+         site.import(Site::statement("9.9.9", std::uint64_t{1} << 50));
+       }},
       {"rollback by setting the clock back", expired,
        [](Site& site) {
          Statement old = sample_statement("1.5.0", 8);
