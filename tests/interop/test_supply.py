@@ -49,6 +49,15 @@ def go_program(modules):
     return b"\x7fELF" + b"\0" * 4092 + b"\xff Go buildinf:\x08\x02" + b"\0" * 16 + b"\x08go1.22.3" + size + text
 
 
+def check_spdx(test, path):
+    try:
+        from spdx_tools.spdx.parser.parse_anything import parse_file
+        from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+    except ImportError:
+        test.skipTest("spdx-tools is not installed")
+    test.assertEqual([str(message) for message in validate_full_spdx_document(parse_file(str(path)))], [])
+
+
 def write_members(out, members):
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.GNU_FORMAT) as tar:
         for name, content in members.items():
@@ -102,7 +111,9 @@ def cosign_sign(release, key, *options, check=0):
 
 
 def artifacts(manifest):
-    return manifest["images"] + [manifest["app"]["chart"]["artifact"], manifest["releaseIndex"]]
+    files = manifest["os"]["artifacts"] + manifest["k8s"]["artifacts"] + manifest["files"]
+    return (manifest["images"] + [manifest["app"]["chart"]["artifact"]] + [file["artifact"] for file in files] +
+            [manifest["releaseIndex"]])
 
 
 class Site:
@@ -203,14 +214,9 @@ class Sbom(Supply):
         self.assertIn(self.manifest["releaseIndex"]["digest"][7:], sums)
 
     def test_spdx_tools_find_it_valid(self):
-        try:
-            from spdx_tools.spdx.parser.parse_anything import parse_file
-            from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
-        except ImportError:
-            self.skipTest("spdx-tools is not installed")
         path = self.folder / "sbom.spdx.json"
         path.write_bytes(self.sbom()[1])
-        self.assertEqual([str(message) for message in validate_full_spdx_document(parse_file(str(path)))], [])
+        check_spdx(self, path)
 
     def test_is_part_of_the_signed_set(self):
         listed = {line.split()[0] for line in (self.bundle / "blobs.list").read_text().splitlines()}
@@ -390,10 +396,55 @@ class CosignClient(Supply):
             tagged = chart.split("@")[0] + ":1.0.0"
             self.assertEqual(self.verify(client, self.cosign_pub, tagged).returncode, 0, client)
 
-    def test_a_file_that_nobody_signed_fails(self):
+    def test_what_nobody_signed_fails(self):
+        index = self.manifest["releaseIndex"]
+        sbom, = self.site.referrers(self.repository(index), index["digest"], SPDX_TYPE)
         for client in self.clients():
-            file = self.manifest["files"][0]["artifact"]
-            self.assertNotEqual(self.verify(client, self.cosign_pub, self.reference(file)).returncode, 0, client)
+            reference = self.reference({**index, "digest": sbom["digest"]})
+            self.assertNotEqual(self.verify(client, self.cosign_pub, reference).returncode, 0, client)
+
+    def move_signature(self, release, digest, target):
+        """Leaves one signature in the folder: that of `digest`, hung on another artifact."""
+        folder = release / "signatures"
+        blobs = folder / "blobs" / "sha256"
+        entries = json.loads((folder / "index.json").read_text())["manifests"]
+        entry = next(item for item in entries
+                     if json.loads((blobs / item["digest"][7:]).read_text())["subject"]["digest"] == digest)
+        document = json.loads((blobs / entry["digest"][7:]).read_text())
+        document["subject"].update(digest=target["digest"], size=target["size"])
+        data = small_release.canonical(document)
+        moved = hashlib.sha256(data).hexdigest()
+        (blobs / moved).write_bytes(data)
+        moved = {"mediaType": entry["mediaType"], "digest": "sha256:" + moved, "size": len(data)}
+        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [moved]}))
+
+    def test_an_altered_chart_under_the_tag_fails(self):
+        """Without a signature, and with that of the real chart hung on it."""
+        chart = self.manifest["app"]["chart"]["artifact"]
+        for with_signature in (False, True):
+            copy = self.folder / f"chart-{with_signature}"
+            shutil.copytree(self.folder / "release", copy)
+            (copy / "helm" / "values.yaml").write_text("image: evil\n")
+            if not with_signature:
+                yaml = copy / "release.yaml"
+                yaml.write_text(yaml.read_text().replace("signatures: signatures\n", ""))
+                target = json.loads((self.make(copy) / "manifest.json").read_text())["app"]["chart"]["artifact"]
+                self.assertNotEqual(target["digest"], chart["digest"])
+            else:
+                self.move_signature(copy, chart["digest"], target)
+                self.make(copy)
+            tools.import_bundle([copy / "out"], copy / "store", self.pub, check=0)
+            with tools.Registry(copy / "store") as address:
+                found = Site(address).referrers(chart["repository"], target["digest"], BUNDLE_TYPE)
+                self.assertEqual(len(found), int(with_signature))
+                repository = f"{address}/{chart['repository']}"
+                for client in self.clients():
+                    for reference in (f"{repository}:1.0.0", f"{repository}@{target['digest']}"):
+                        with self.subTest(client=client, reference=reference, with_signature=with_signature):
+                            self.assertNotEqual(self.verify(client, self.cosign_pub, reference).returncode, 0)
+
+    def make(self, release):
+        return tools.make_bundle(release / "release.yaml", release / "out", self.key, "--fast", env=ENV)
 
     def test_re_tagged_and_altered_ones_fail(self):
         """Another image under the tag; and the signature of one image hung on another."""
@@ -409,21 +460,8 @@ class CosignClient(Supply):
         yaml = (copy / "release.yaml").read_text().replace('"oci:apps:apps:1"', '"oci:evil:evil:1"')
         (copy / "release.yaml").write_text(yaml)
         # The thief moves the signature of apps:1 to his image: subject rewritten, bundle as it was.
-        manifest = json.loads((self.bundle / "manifest.json").read_text())
-        stolen = manifest["images"][0]
         evil = json.loads((copy / "evil" / "index.json").read_text())["manifests"][0]
-        folder = copy / "signatures"
-        index = json.loads((folder / "index.json").read_text())
-        blobs = folder / "blobs" / "sha256"
-        entry = next(item for item in index["manifests"]
-                     if json.loads((blobs / item["digest"][7:]).read_text())["subject"]["digest"] == stolen["digest"])
-        document = json.loads((blobs / entry["digest"][7:]).read_text())
-        document["subject"].update(digest=evil["digest"], size=evil["size"])
-        data = small_release.canonical(document)
-        digest = hashlib.sha256(data).hexdigest()
-        (blobs / digest).write_bytes(data)
-        moved = {"mediaType": entry["mediaType"], "digest": "sha256:" + digest, "size": len(data)}
-        (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [moved]}))
+        self.move_signature(copy, self.manifest["images"][0]["digest"], evil)
         out = tools.make_bundle(copy / "release.yaml", copy / "out", self.key, "--fast", env=ENV)
         tools.import_bundle([out], copy / "store", self.pub, check=0)
         with tools.Registry(copy / "store") as address:

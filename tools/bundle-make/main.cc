@@ -232,7 +232,7 @@ std::vector<Command> commands() {
        },
        make},
       {"cosign-sign", "RELEASE.yaml --key K | --sign-command CMD --public-key PEM",
-       "sign images and chart for the cluster, before make",
+       "sign what clusters pull, before make",
        "  bundle-make cosign-sign release.yaml --key cosign.key --password-file pw.txt\n"
        "  bundle-make cosign-sign release.yaml --sign-command 'hsm-sign --slot 3' --public-key "
        "cosign.pub\n",

@@ -30,14 +30,6 @@ bool has_upstream_signature(const release::Artifact& artifact) {
   });
 }
 
-std::vector<const release::Artifact*> cluster_artifacts(const release::Manifest& manifest) {
-  std::vector<const release::Artifact*> out;
-  for (const release::Artifact& image : manifest.images) out.push_back(&image);
-  out.push_back(&manifest.chart.artifact);
-  if (manifest.release_index) out.push_back(&*manifest.release_index);
-  return out;
-}
-
 // The layout as it will be: entries in the order of signing, and the blobs that they need.
 class Folder {
  public:
@@ -124,7 +116,7 @@ std::vector<SignedArtifact> sign_release(FileSystem& fs, const release::Manifest
   Folder signatures(fs, folder);
   std::vector<SignedArtifact> out;
   std::map<Digest, SigningState> done;  // one image may have several names
-  for (const release::Artifact* artifact : cluster_artifacts(manifest)) {
+  for (const release::Artifact* artifact : manifest.artifacts()) {
     const Digest& digest = artifact->descriptor.digest;
     SigningState state = SigningState::made;
     if (const auto known = done.find(digest); known != done.end()) {

@@ -22,10 +22,10 @@ struct SignedArtifact {
   SigningState state = SigningState::made;
 };
 
-// Signs what a cluster pulls: images, chart and the release index. `manifest` is that of the
-// release resolved without `folder`. What holds already is kept, so that signing twice changes
-// nothing; what is not in the release any more is dropped. The folder is made when it is missing.
-// Throws Error{oci_invalid} when the folder is something else, and what the signer throws.
+// Signs whatever a client can pull: Manifest::artifacts(), with the release index. `manifest` is
+// that of the release resolved without `folder`. What holds already is kept, so that signing twice
+// changes nothing; what is not in the release any more is dropped. The folder is made when it is
+// missing. Throws Error{oci_invalid} when the folder is something else, and what the signer throws.
 std::vector<SignedArtifact> sign_release(FileSystem& fs, const release::Manifest& manifest,
                                          const Path& folder, const ClusterSigner& signer,
                                          SignatureForm form, UnixTime created);
