@@ -17,6 +17,9 @@ if(BUNDLE_SANITIZER AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # With sanitizers GCC takes members of standard containers for uninitialised.
   target_compile_options(bundle_flags INTERFACE -Wno-maybe-uninitialized)
 endif()
+# A program loads the libraries that it uses, not all that libbundle knows: a site's importer needs no
+# SQLite, which only bundle-make reads packages with.
+add_link_options(-Wl,--as-needed)
 if(BUNDLE_SANITIZER STREQUAL "address")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)

@@ -9,11 +9,12 @@ using namespace bundle;
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  constexpr int kKinds = static_cast<int>(attest::PackageFile::gem_lock) + 1;
+  constexpr int kKinds = static_cast<int>(attest::PackageFile::rpm_journal) + 1;
   const int choice = data[0] % (kKinds + 2);
   attest::PackageList list;
   if (choice < kKinds) {
-    list = attest::parse_package_file(static_cast<attest::PackageFile>(choice), text, text);
+    list = attest::parse_package_file(static_cast<attest::PackageFile>(choice), text,
+                                      std::string(text));
   } else if (choice == kKinds) {
     list = attest::parse_package_manifest(text);
   } else {

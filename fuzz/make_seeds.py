@@ -99,7 +99,7 @@ def package_seeds():
              "os_release": b'ID="debian"\nVERSION_ID="12"\n', "npm_package": b'{"name":"@a/b","version":"1.0.0"}',
              "npm_lock": b'{"lockfileVersion":3,"packages":{"node_modules/a":{"version":"1.0.0"}}}',
              "python": b"Name: a\nVersion: 1\n\ntext", "gem_spec": b"rack-3.0.8.gemspec",
-             "gem_lock": b"GEM\n  specs:\n    rack (3.0.8)\n      a\n", "manifest": b"a\t1\nb:amd64\t2\n"}
+             "gem_lock": b"GEM\n  specs:\n    rack (3.0.8)\n      a\n", "rpm_journal": b"x", "manifest": b"a\t1\nb:amd64\t2\n"}
     for number, (name, seed) in enumerate(seeds.items()):
         put("packages", name, bytes([number]) + seed)
     modules = b"#" * 16 + b"path\ta\nmod\ta\tv1\t\ndep\tb/c\tv2\th1:\n" + b"#" * 16
@@ -112,6 +112,16 @@ def package_seeds():
             info.size, info.mode = len(content), 0o755
             tar.addfile(info, io.BytesIO(content))
     put("packages", "layer", bytes([len(seeds)]) + buffer.getvalue())
+
+
+def rpm_seeds():
+    """The samples of tests/interop/rpm_world.py."""
+    folder = ROOT.parent / "tests/data/rpm"
+    put("rpm_header", "package", (folder / "header").read_bytes())
+    put("rpm_ndb", "packages", (folder / "Packages.db").read_bytes())
+    put("berkeley_hash", "packages", (folder / "Packages").read_bytes())
+    put("berkeley_hash", "big_endian", (folder / "Packages.big-endian").read_bytes())
+    put("sqlite_column", "packages", (folder / "rpmdb.sqlite").read_bytes())
 
 
 def cosign_seeds():
@@ -166,6 +176,7 @@ if __name__ == "__main__":
     bundle_seeds(pathlib.Path(sys.argv[1]))
     archive_seeds()
     package_seeds()
+    rpm_seeds()
     cosign_seeds()
     example_seeds()
     text_seeds()

@@ -67,9 +67,13 @@ TEST(BlobScanner, SaysWhatItCouldNotRead) {
   Bytes tar = tar_of({{"var/lib/dpkg/status", kDpkg}, {"a", std::string(3000, 'a')}});
   const Bytes cut(tar.begin(), tar.begin() + 2500);
   EXPECT_FALSE(scan(cut).problems.empty());
-  const BlobContents rpm = scan(tar_of({{"var/lib/rpm/rpmdb.sqlite", "SQLite format 3"}}));
-  ASSERT_EQ(rpm.files.size(), 1U);
+  const BlobContents rpm = scan(tar_of({{"var/lib/rpm/rpmdb.sqlite", "SQLite format 3"},
+                                        {"var/lib/rpm/rpmdb.sqlite-wal", "x"},
+                                        {"usr/lib/sysimage/rpm/rpmdb.sqlite-wal", ""}}));
+  ASSERT_EQ(rpm.files.size(), 3U);
   EXPECT_NE(rpm.files[0].list.problem, "");
+  EXPECT_NE(rpm.files[1].list.problem, "");
+  EXPECT_EQ(rpm.files[2].list.problem, "");
 }
 
 TEST(BlobScanner, OtherBlobsAreNoError) {

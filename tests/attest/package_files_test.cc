@@ -42,6 +42,9 @@ TEST(PackageFileKind, KnowsThePlaces) {
   EXPECT_EQ(package_file_kind("var/lib/dpkg/status.d/base-files.md5sums"), std::nullopt);
   EXPECT_EQ(package_file_kind("/lib/apk/db/installed"), PackageFile::apk);
   EXPECT_EQ(package_file_kind("var/lib/rpm/rpmdb.sqlite"), PackageFile::rpm);
+  EXPECT_EQ(package_file_kind("./usr/lib/sysimage/rpm/Packages.db"), PackageFile::rpm);
+  EXPECT_EQ(package_file_kind("var/lib/rpm/rpmdb.sqlite-wal"), PackageFile::rpm_journal);
+  EXPECT_EQ(package_file_kind("var/lib/rpm/Name"), std::nullopt);
   EXPECT_EQ(package_file_kind("app/node_modules/a/package.json"), PackageFile::npm_package);
   EXPECT_EQ(package_file_kind("app/node_modules/@s/a/package.json"), PackageFile::npm_package);
   EXPECT_EQ(package_file_kind("app/node_modules/a/lib/package.json"), std::nullopt);
@@ -109,7 +112,7 @@ TEST(OsRelease, IsOneSystem) {
 
 TEST(Npm, ReadsPackagesAndLocks) {
   const auto parse = [](PackageFile kind, std::string_view text) {
-    return parse_package_file(kind, "", text);
+    return parse_package_file(kind, "", std::string(text));
   };
   EXPECT_EQ(urls(parse(PackageFile::npm_package, R"({"name":"@a/b","version":"1.2.3"})")),
             Urls{"pkg:npm/%40a/b@1.2.3"});

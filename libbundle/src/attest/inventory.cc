@@ -48,8 +48,10 @@ Package system_of(const OverlayView& view) {
 
 // Names the distribution that a system package is of.
 void set_distribution(Package& package, const Package& system) {
-  if (package.type != "deb" && package.type != "apk") return;
-  package.space = !system.name.empty() ? system.name : package.type == "deb" ? "debian" : "alpine";
+  if (package.type != "deb" && package.type != "apk" && package.type != "rpm") return;
+  package.space = system.name;
+  if (system.name.empty() && package.type == "deb") package.space = "debian";
+  if (system.name.empty() && package.type == "apk") package.space = "alpine";
   if (!system.name.empty() && !system.version.empty()) {
     package.qualifiers["distro"] = system.name + "-" + system.version;
   }

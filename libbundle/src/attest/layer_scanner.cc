@@ -69,13 +69,14 @@ class BlobScanner::Content final : public Sink, private codec::TarVisitor {
     member_ = member;
     member_->path = path;
     kind_ = package_file_kind(path);
-    if (kind_ && member.body_size > package_file_limit(*kind_)) too_large();
+    if (kind_ && member.body_size > package_file_limit(*kind_)) return too_large();
+    if (kind_) body_.reserve(static_cast<std::size_t>(member.body_size));
     may_be_program_ = !kind_ && (member.mode & kExecutable) != 0;
   }
 
   void on_body(ByteView bytes) override {
     if (!member_) return;
-    if (kind_ && kind_ != PackageFile::rpm) {
+    if (kind_) {
       body_.append(as_text(bytes));
     } else if (may_be_program_) {
       if (!go_) bytes = sniff_program(bytes);
@@ -119,12 +120,13 @@ class BlobScanner::Content final : public Sink, private codec::TarVisitor {
   void too_large() {
     keep({member_->path, false, {{}, "larger than what is read of such a file"}});
     member_.reset();
+    kind_.reset();
   }
 
   void end_member() {
     if (member_ && kind_) {
       keep({member_->path, kind_ == PackageFile::os_release,
-            parse_package_file(*kind_, member_->path, body_)});
+            parse_package_file(*kind_, member_->path, std::move(body_))});
     } else if (member_ && go_) {
       if (auto list = go_->finish()) keep({member_->path, false, *std::move(list)});
     }

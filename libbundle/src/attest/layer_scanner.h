@@ -33,7 +33,7 @@ struct BlobContents {
 
 // Takes plain (inflated) bytes of a tar, a Go program, a zstd file of either, or of anything else,
 // in which it finds nothing. Never throws for what it reads. Not thread-safe. Memory: one package
-// file (kMaxPackageFileBytes), what is found, and for zstd 2^kMaxStreamWindowLog bytes at most.
+// file (package_file_limit), what is found, and for zstd 2^kMaxStreamWindowLog bytes at most.
 class BlobScanner final : public Sink {
  public:
   BlobScanner();

@@ -10,11 +10,16 @@
 namespace bundle::attest {
 
 struct Package {
-  std::string type;   // purl's: "deb", "apk", "npm", "pypi", "golang", "gem", "oci", "generic"
+  std::string
+      type;  // purl's: "deb", "apk", "rpm", "npm", "pypi", "golang", "gem", "oci", "generic"
   std::string space;  // purl's namespace: "debian", "@scope", "github.com/user"; may be empty
   std::string name;
   std::string version;                            // may be empty
   std::map<std::string, std::string> qualifiers;  // "arch", "distro"; empty values are left out
+  // What the package manager says besides, in its own words; may be empty. Not part of the URL.
+  std::string license;
+  std::string supplier;
+  std::string source;  // the source package
   auto operator<=>(const Package&) const = default;
 };
 

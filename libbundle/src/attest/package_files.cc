@@ -6,6 +6,7 @@
 #include <array>
 
 #include "attest/language_packages.h"
+#include "attest/rpm_database.h"
 #include "codec/utf8.h"
 
 namespace bundle::attest {
@@ -119,10 +120,19 @@ bool is_python_metadata(std::string_view path) {
          base_name(path).ends_with(".egg-info");
 }
 
-bool is_rpm_database(std::string_view path) {
-  constexpr std::array<std::string_view, 3> kFiles{"rpmdb.sqlite", "Packages.db", "Packages"};
-  return (parent(path) == "var/lib/rpm" || parent(path) == "usr/lib/sysimage/rpm") &&
-         std::ranges::find(kFiles, base_name(path)) != kFiles.end();
+std::optional<PackageFile> rpm_file_kind(std::string_view path) {
+  constexpr std::array<std::string_view, 3> kDatabases{"rpmdb.sqlite", "Packages.db", "Packages"};
+  constexpr std::array<std::string_view, 2> kJournals{"rpmdb.sqlite-wal", "rpmdb.sqlite-journal"};
+  if (parent(path) != "var/lib/rpm" && parent(path) != "usr/lib/sysimage/rpm") return std::nullopt;
+  if (std::ranges::find(kDatabases, base_name(path)) != kDatabases.end()) return PackageFile::rpm;
+  if (std::ranges::find(kJournals, base_name(path)) != kJournals.end()) {
+    return PackageFile::rpm_journal;
+  }
+  return std::nullopt;
+}
+
+PackageList parse_rpm(std::string text) {
+  return parse_rpm_database({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
 }
 
 }  // namespace
@@ -136,7 +146,7 @@ std::optional<PackageFile> package_file_kind(std::string_view path) {
   }
   if (path == "lib/apk/db/installed" || path == "usr/lib/apk/db/installed") return PackageFile::apk;
   if (path == "etc/os-release" || path == "usr/lib/os-release") return PackageFile::os_release;
-  if (is_rpm_database(path)) return PackageFile::rpm;
+  if (const auto kind = rpm_file_kind(path)) return kind;
   if (is_npm_package(path)) return PackageFile::npm_package;
   if (base_name(path) == "package-lock.json") return PackageFile::npm_lock;
   if (is_python_metadata(path)) return PackageFile::python;
@@ -148,20 +158,25 @@ std::optional<PackageFile> package_file_kind(std::string_view path) {
 }
 
 std::uint64_t package_file_limit(PackageFile kind) {
+  if (kind == PackageFile::rpm || kind == PackageFile::rpm_journal) return kMaxRpmDatabaseBytes;
   const bool is_json = kind == PackageFile::npm_package || kind == PackageFile::npm_lock;
   return is_json ? kMaxPackageJsonBytes : kMaxPackageFileBytes;
 }
 
+bool is_sane_text(std::string_view text, std::size_t most) {
+  return text.size() <= most && !codec::find_invalid_utf8(text) &&
+         std::ranges::none_of(
+             text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
 bool is_sane(const Package& package) {
-  const auto sane = [](std::string_view text) {
-    return text.size() <= kMaxPackageField && !codec::find_invalid_utf8(text) &&
-           std::ranges::none_of(
-               text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
-  };
+  const auto sane = [](std::string_view text) { return is_sane_text(text, kMaxPackageField); };
+  const auto sane_note = [](std::string_view text) { return is_sane_text(text, kMaxPackageNote); };
   return !package.name.empty() && sane(package.name) && sane(package.space) &&
-         sane(package.version) && std::ranges::all_of(package.qualifiers, [&](const auto& entry) {
-           return sane(entry.second);
-         });
+         sane(package.version) && sane_note(package.license) && sane_note(package.supplier) &&
+         sane_note(package.source) &&
+         std::ranges::all_of(package.qualifiers,
+                             [&](const auto& entry) { return sane(entry.second); });
 }
 
 void add_package(PackageList& list, Package package) {
@@ -174,14 +189,14 @@ void add_package(PackageList& list, Package package) {
   }
 }
 
-PackageList parse_package_file(PackageFile kind, std::string_view path, std::string_view text) {
+PackageList parse_package_file(PackageFile kind, std::string_view path, std::string text) {
   switch (kind) {
     case PackageFile::dpkg:
       return parse_dpkg(text);
     case PackageFile::apk:
       return parse_apk(text);
     case PackageFile::rpm:
-      return {{}, "rpm databases are not read"};
+      return parse_rpm(std::move(text));
     case PackageFile::os_release:
       return parse_os_release(text);
     case PackageFile::npm_package:
@@ -194,6 +209,8 @@ PackageList parse_package_file(PackageFile kind, std::string_view path, std::str
       return parse_gem_file_name(base_name(path));
     case PackageFile::gem_lock:
       return parse_gem_lock(text);
+    case PackageFile::rpm_journal:
+      return {{}, text.empty() ? "" : "it holds changes that are not in the database yet"};
   }
   return {};
 }

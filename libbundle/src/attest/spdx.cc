@@ -77,6 +77,18 @@ Json element(const std::string& id, const std::string& name, const std::string& 
   return out;
 }
 
+// Packages of a distribution have its name in their URL.
+bool is_of_system(const Package& package) {
+  return package.type == "deb" || package.type == "apk" || package.type == "rpm";
+}
+
+// SPDX reads what stands in parentheses as a mail address.
+std::string organization(std::string name) {
+  std::ranges::replace(name, '(', '[');
+  std::ranges::replace(name, ')', ']');
+  return "Organization: " + name;
+}
+
 // An OCI artifact: what purl calls oci, found in a registry under its repository.
 std::string oci_url(const std::string& registry, const std::string& repository,
                     const std::string& tag, const Digest& digest) {
@@ -143,14 +155,18 @@ class Writer {
   }
 
   void add_found(const std::string& owner, const FoundPackage& found) {
-    const std::string purl = package_url(found.package);
-    const std::string name =
-        found.package.space.empty() || found.package.type == "deb" || found.package.type == "apk"
-            ? found.package.name
-            : found.package.space + "/" + found.package.name;
-    const std::string id = spdx_id("Package-" + found.package.type, name, purl);
-    Json json = element(id, name, found.package.version);
+    const Package& package = found.package;
+    const std::string purl = package_url(package);
+    const std::string name = package.space.empty() || is_of_system(package)
+                                 ? package.name
+                                 : package.space + "/" + package.name;
+    const std::string id = spdx_id("Package-" + package.type, name, purl);
+    Json json = element(id, name, package.version);
     json.set("externalRefs", purl_reference(purl));
+    if (!package.supplier.empty()) json.set("supplier", organization(package.supplier));
+    if (!package.source.empty()) json.set("sourceInfo", "built from " + package.source);
+    // The words of the package, which are seldom an SPDX expression.
+    if (!package.license.empty()) json.set("licenseComments", "as packaged: " + package.license);
     add(id, json);
     relate(owner, "CONTAINS", id, "found in " + printable(found.path));
   }
