@@ -39,8 +39,7 @@ Failure digest_invalid() {
 
 Failure name_unknown(const Route& route) {
   return {404, error_code::kNameUnknown,
-          fmt::format("no release at this site has a repository {}{}{}", route.ns.value_or(""),
-                      route.ns ? "/" : "", route.name)};
+          fmt::format("this site has no repository {}", route.full_name())};
 }
 
 std::string etag_of(const Digest& digest) {
@@ -84,8 +83,8 @@ Answer answer_manifest(const Route& route, const RequestHeaders& headers,
   }
   if (!document) {
     return answer_failure({404, error_code::kManifestUnknown,
-                           fmt::format("no release at this site has {}{}{}", route.name,
-                                       by_digest ? "@" : ":", route.reference)});
+                           fmt::format("this site has no {}{}{}", route.name, by_digest ? "@" : ":",
+                                       route.reference)});
   }
   Answer answer;
   add_identity(answer, document->descriptor.digest, by_digest ? kCacheForEver : kAskAgain);
@@ -105,10 +104,11 @@ Failure blob_failure(BlobState state, const Digest& digest) {
     case BlobState::unverified:
       return {503, error_code::kUnavailable, "the registry cannot read its store just now"};
     case BlobState::damaged:
-      return {500, error_code::kUnavailable,
-              fmt::format("blob {} is damaged in the store and is not served; import the release "
-                          "again",
-                          digest.text())};
+      return {
+          500, error_code::kUnavailable,
+          fmt::format("blob {} is damaged in the store and is not served; import its release, or "
+                      "push it, again",
+                      digest.text())};
     case BlobState::ready:
     case BlobState::missing:
       break;
@@ -264,7 +264,7 @@ bool may_pull(const Route& route, const Repository* repository, const Admission&
   const auto allowed = [&](const std::string& name) {
     return admission.policy().allows(admission.caller, Verb::pull, name);
   };
-  if (repository == nullptr) return allowed(route.ns ? *route.ns + "/" + route.name : route.name);
+  if (repository == nullptr) return allowed(route.full_name());
   return std::all_of(repository->full_names.begin(), repository->full_names.end(), allowed);
 }
 
@@ -303,13 +303,14 @@ Answer answer_failure(const Failure& failure) {
 
 AnswerOrWait answer_v2(const Route& route, bool is_head, bool verified,
                        const RequestHeaders& headers, const Admission& admission,
-                       const Catalog& catalog, BlobFiles& files) {
+                       const Catalog& catalog, const PushedRepositories& pushed, BlobFiles& files) {
   if (route.kind == RouteKind::base) {
     // Clients ask here whether to log in.
     const bool must_log_in = admission.policy().has_secrets() && !admission.caller.known();
     return must_log_in ? answer_failure(refusal(admission.caller)) : answer_text(200, kJson, "{}");
   }
-  const RepositoryPtr repository = catalog.find(route.name, route.ns);
+  RepositoryPtr repository = catalog.find(route.name, route.ns);
+  if (!repository) repository = pushed.find(route.full_name());
   if (!may_pull(route, repository.get(), admission)) {
     return answer_failure(refusal(admission.caller));
   }

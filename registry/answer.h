@@ -16,6 +16,7 @@
 #include "registry/blob_files.h"
 #include "registry/catalog.h"
 #include "registry/failure.h"
+#include "registry/pushed_repositories.h"
 #include "registry/request_target.h"
 
 namespace bundle::registry {
@@ -60,7 +61,7 @@ using AnswerOrWait = std::variant<Answer, NeedsVerification>;
 // `verified`: this request has waited for a verification already.
 AnswerOrWait answer_v2(const Route& route, bool is_head, bool verified,
                        const RequestHeaders& headers, const Admission& admission,
-                       const Catalog& catalog, BlobFiles& files);
+                       const Catalog& catalog, const PushedRepositories& pushed, BlobFiles& files);
 
 // 401 for somebody without a name, 403 for a caller who may not do this.
 Failure refusal(const Caller& caller);

@@ -25,10 +25,15 @@ BlobFiles::Identity BlobFiles::identify(int fd) {
                   nanoseconds(st.st_mtim), nanoseconds(st.st_ctim)};
 }
 
+Path BlobFiles::path_of(const Digest& digest, const BlobFacts& facts) const {
+  return facts.part == StorePart::pushed ? store::pushed_blob_path(store_.root(), digest)
+                                         : store_.blob_path(digest);
+}
+
 OpenBlob BlobFiles::open(const Digest& digest, const BlobFacts& facts) {
   // The kernel sends a file from its descriptor, which the file-system seam does not hand out; so
   // this one place opens a file itself.
-  UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fd(::open(path_of(digest, facts).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) {
     const bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
     return {exhausted ? BlobState::exhausted : BlobState::missing, UniqueFd()};
@@ -36,11 +41,12 @@ OpenBlob BlobFiles::open(const Digest& digest, const BlobFacts& facts) {
   const Identity identity = identify(fd.get());
   if (identity.inode == 0 || identity.size != facts.size) return {BlobState::damaged, UniqueFd()};
   const std::lock_guard lock(mutex_);
-  const auto known = verdicts_.find(digest);
-  if (known == verdicts_.end()) {
+  auto& verdicts = verdicts_of(facts);
+  const auto known = verdicts.find(digest);
+  if (known == verdicts.end()) {
     // First use in this process.
     if (identity.ctime_ns > facts.published_ns) return {BlobState::unverified, UniqueFd()};
-    verdicts_.emplace(digest, Verdict{identity, true});
+    verdicts.emplace(digest, Verdict{identity, true});
     return {BlobState::ready, std::move(fd)};
   }
   if (known->second.identity != identity) return {BlobState::unverified, UniqueFd()};
@@ -49,19 +55,20 @@ OpenBlob BlobFiles::open(const Digest& digest, const BlobFacts& facts) {
 }
 
 void BlobFiles::verify(const Digest& digest, const BlobFacts& facts) {
-  UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  UniqueFd fd(::open(path_of(digest, facts).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return;
   const Identity before = identify(fd.get());
   {
     // Many requests may wait for one blob; the first one hashes.
     const std::lock_guard lock(mutex_);
-    const auto known = verdicts_.find(digest);
-    if (known != verdicts_.end() && known->second.identity == before) return;
+    const auto& verdicts = verdicts_of(facts);
+    const auto known = verdicts.find(digest);
+    if (known != verdicts.end() && known->second.identity == before) return;
   }
   const auto good = matches(fd.get(), digest, facts, [](std::uint64_t) { return true; });
   if (!good) return;
   // Changed while it was read: the next request finds another identity and verifies again.
-  remember(digest, before, *good && identify(fd.get()) == before);
+  remember(digest, facts, before, *good && identify(fd.get()) == before);
 }
 
 std::optional<bool> BlobFiles::matches(int fd, const Digest& digest, const BlobFacts& facts,
@@ -82,7 +89,7 @@ std::optional<bool> BlobFiles::matches(int fd, const Digest& digest, const BlobF
 }
 
 void BlobFiles::scrub(const Digest& digest, const BlobFacts& facts, const Pace& pace) {
-  const UniqueFd fd(::open(store_.blob_path(digest).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  const UniqueFd fd(::open(path_of(digest, facts).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!fd) return;
   const Identity before = identify(fd.get());
   if (before.inode == 0) return;
@@ -94,12 +101,13 @@ void BlobFiles::scrub(const Digest& digest, const BlobFacts& facts, const Pace& 
   });
   if (!good || identify(fd.get()) != before) return;  // changed meanwhile: the next request looks
   const std::lock_guard lock(mutex_);
-  verdicts_.insert_or_assign(digest, Verdict{before, *good});
+  verdicts_of(facts).insert_or_assign(digest, Verdict{before, *good});
 }
 
-void BlobFiles::remember(const Digest& digest, const Identity& identity, bool good) {
+void BlobFiles::remember(const Digest& digest, const BlobFacts& facts, const Identity& identity,
+                         bool good) {
   const std::lock_guard lock(mutex_);
-  verdicts_.insert_or_assign(digest, Verdict{identity, good});
+  verdicts_of(facts).insert_or_assign(digest, Verdict{identity, good});
   ++verified_count_;
 }
 
@@ -108,10 +116,10 @@ std::uint64_t BlobFiles::verified_count() const {
   return verified_count_;
 }
 
-std::vector<Digest> BlobFiles::damaged() const {
+std::vector<Digest> BlobFiles::damaged(StorePart part) const {
   const std::lock_guard lock(mutex_);
   std::vector<Digest> found;
-  for (const auto& [digest, verdict] : verdicts_) {
+  for (const auto& [digest, verdict] : verdicts_[static_cast<std::size_t>(part)]) {
     if (!verdict.good) found.push_back(digest);
   }
   return found;

@@ -1,6 +1,7 @@
 // Blob files, opened for sending only while they are what the release says.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -11,6 +12,7 @@
 
 #include "io/unique_fd.h"
 #include "registry/catalog.h"
+#include "store/pushed_store.h"
 #include "store/site_store.h"
 
 namespace bundle::registry {
@@ -53,7 +55,7 @@ class BlobFiles {
   std::uint64_t verified_count() const;
   std::uint64_t scrubbed_bytes() const { return scrubbed_bytes_.load(std::memory_order_relaxed); }
   // Blobs whose file was found damaged and not seen right since.
-  std::vector<Digest> damaged() const;
+  std::vector<Digest> damaged(StorePart part) const;
 
  private:
   struct Identity {
@@ -73,11 +75,16 @@ class BlobFiles {
   // Nothing when it was stopped or cannot be read.
   static std::optional<bool> matches(int fd, const Digest& digest, const BlobFacts& facts,
                                      const Pace& pace);
-  void remember(const Digest& digest, const Identity& identity, bool good);
+  Path path_of(const Digest& digest, const BlobFacts& facts) const;
+  std::unordered_map<Digest, Verdict>& verdicts_of(const BlobFacts& facts) {
+    return verdicts_[static_cast<std::size_t>(facts.part)];
+  }
+  void remember(const Digest& digest, const BlobFacts& facts, const Identity& identity, bool good);
 
   const store::SiteStore& store_;
   mutable std::mutex mutex_;
-  std::unordered_map<Digest, Verdict> verdicts_;
+  // By StorePart: the same blob in both parts is two files.
+  std::array<std::unordered_map<Digest, Verdict>, 2> verdicts_;
   std::uint64_t verified_count_ = 0;
   std::atomic<std::uint64_t> scrubbed_bytes_{0};
 };

@@ -21,14 +21,13 @@ struct ReleaseContent {
   std::vector<store::NamedArtifact> artifacts;
 };
 
-Document read_document_bytes(const store::SiteStore& store, const oci::Descriptor& descriptor) {
+Document read_document_bytes(FileSystem& fs, const Path& file, const oci::Descriptor& descriptor) {
   if (descriptor.size > oci::kMaxDocumentBytes) {
     throw Error(ErrorCode::limit,
                 fmt::format("document {} has {} bytes; at most {} are served",
                             descriptor.digest.text(), descriptor.size, oci::kMaxDocumentBytes));
   }
-  const Bytes bytes =
-      read_file(store.fs(), store.blob_path(descriptor.digest), oci::kMaxDocumentBytes);
+  const Bytes bytes = read_file(fs, file, oci::kMaxDocumentBytes);
   if (bytes.size() != descriptor.size || sha256(bytes) != descriptor.digest) {
     throw Error(ErrorCode::store_corrupt,
                 fmt::format("blob {} in the store is damaged", descriptor.digest.text()),
@@ -38,30 +37,6 @@ Document read_document_bytes(const store::SiteStore& store, const oci::Descripto
   document.descriptor = descriptor;
   document.bytes = std::string(as_text(bytes));
   return document;
-}
-
-DocumentPtr parse_document(Document document) {
-  const std::string what = "document " + document.descriptor.digest.text();
-  const ByteView bytes = as_bytes(document.bytes);
-  // The body's own media type is what a client compares the Content-Type with.
-  const std::string type = oci::sniff_media_type(bytes, what);
-  document.descriptor.media_type = type;
-  if (oci::is_index_type(type)) {
-    oci::Index index = oci::parse_index(bytes, type, what);
-    document.children = std::move(index.manifests);
-    if (index.subject) document.subject = index.subject->digest;
-    document.descriptor.artifact_type = index.artifact_type;
-    document.descriptor.annotations = std::move(index.annotations);
-  } else {
-    oci::Manifest manifest = oci::parse_manifest(bytes, type, what);
-    document.descriptor.artifact_type = manifest.kind();
-    document.blobs = std::move(manifest.layers);
-    document.blobs.push_back(std::move(manifest.config));
-    if (manifest.subject) document.subject = manifest.subject->digest;
-    document.descriptor.annotations = std::move(manifest.annotations);
-  }
-  document.descriptor.platform.reset();
-  return std::make_shared<const Document>(std::move(document));
 }
 
 class Builder {
@@ -148,7 +123,8 @@ class Builder {
                     fmt::format("document {} has {} bytes but is listed with {}",
                                 descriptor.digest.text(), exact.size, descriptor.size));
       }
-      return keep(parse_document(read_document_bytes(store_, exact)));
+      return keep(
+          parse_document(read_document_bytes(store_.fs(), store_.blob_path(exact.digest), exact)));
     } catch (const Error& error) {
       catalog_->problems.push_back(error.message());
       return nullptr;
@@ -200,7 +176,7 @@ class Builder {
       return;
     }
     referenced_.insert(blob.digest);
-    repository.blobs.emplace(blob.digest, BlobFacts{blob.size, 0});
+    repository.blobs.emplace(blob.digest, BlobFacts{blob.size, 0, StorePart::releases});
   }
 
   // Signatures, attestations and SBOMs reach a repository through their `subject` only, so they
@@ -256,7 +232,7 @@ class Builder {
     descriptor.size = size;
     std::optional<Document> raw;
     try {
-      raw = read_document_bytes(store_, descriptor);
+      raw = read_document_bytes(store_.fs(), store_.blob_path(digest), descriptor);
     } catch (const Error& error) {
       catalog_->problems.push_back(error.message());
       return nullptr;
@@ -275,11 +251,7 @@ class Builder {
     for (auto& [full, built] : built_) {
       auto& [name, repository] = built;
       for (auto& [digest, facts] : repository.blobs) facts.published_ns = published_.at(digest);
-      for (auto& [subject, list] : repository.referrers) {
-        std::sort(list.begin(), list.end(), [](const DocumentPtr& a, const DocumentPtr& b) {
-          return a->descriptor.digest < b->descriptor.digest;
-        });
-      }
+      for (auto& [subject, list] : repository.referrers) sort_by_digest(list);
       repository.full_names = {full};
       if (!name.host.empty()) merge_short(short_names[name.repository], repository);
       const auto shared = std::make_shared<const Repository>(std::move(repository));
@@ -321,6 +293,44 @@ class Builder {
 };
 
 }  // namespace
+
+DocumentPtr parse_document(Document document) {
+  const std::string what = "document " + document.descriptor.digest.text();
+  const ByteView bytes = as_bytes(document.bytes);
+  // The body's own media type is what a client compares the Content-Type with.
+  const std::string type = oci::sniff_media_type(bytes, what);
+  document.descriptor.media_type = type;
+  if (oci::is_index_type(type)) {
+    oci::Index index = oci::parse_index(bytes, type, what);
+    document.children = std::move(index.manifests);
+    if (index.subject) document.subject = index.subject->digest;
+    document.descriptor.artifact_type = index.artifact_type;
+    document.descriptor.annotations = std::move(index.annotations);
+  } else {
+    oci::Manifest manifest = oci::parse_manifest(bytes, type, what);
+    document.descriptor.artifact_type = manifest.kind();
+    document.blobs = std::move(manifest.layers);
+    document.blobs.push_back(std::move(manifest.config));
+    if (manifest.subject) document.subject = manifest.subject->digest;
+    document.descriptor.annotations = std::move(manifest.annotations);
+  }
+  document.descriptor.platform.reset();
+  return std::make_shared<const Document>(std::move(document));
+}
+
+DocumentPtr read_document(FileSystem& fs, const Path& file, const Digest& digest,
+                          std::uint64_t size) {
+  oci::Descriptor descriptor;
+  descriptor.digest = digest;
+  descriptor.size = size;
+  return parse_document(read_document_bytes(fs, file, descriptor));
+}
+
+void sort_by_digest(std::vector<DocumentPtr>& documents) {
+  std::ranges::sort(documents, {}, [](const DocumentPtr& document) -> const Digest& {
+    return document->descriptor.digest;
+  });
+}
 
 ArtifactName split_artifact_name(std::string_view name) {
   ArtifactName parts;

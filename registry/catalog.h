@@ -27,10 +27,21 @@ struct Document {
 };
 using DocumentPtr = std::shared_ptr<const Document>;
 
+// A manifest or index of exactly these bytes, whose digest and size `document.descriptor` has.
+// Throws Error{oci_invalid|json_invalid|limit|unsupported} when they are none.
+DocumentPtr parse_document(Document document);
+// The document in a file. Throws those, and Error{store_corrupt} when its bytes are others.
+DocumentPtr read_document(FileSystem& fs, const Path& file, const Digest& digest,
+                          std::uint64_t size);
+
+// Where a blob lies: among those of the releases, or among those that were pushed.
+enum class StorePart : std::uint8_t { releases, pushed };
+
 struct BlobFacts {
-  std::uint64_t size = 0;  // as the signed release says
+  std::uint64_t size = 0;  // as the signed release, or the record of the push, says
   // A blob file whose ctime is not after this was not touched since its import verified it.
   std::int64_t published_ns = 0;
+  StorePart part = StorePart::releases;
 };
 
 // Only what the manifests of this repository reach: a client that may read one repository cannot
@@ -69,6 +80,9 @@ struct Catalog {
   // All documents by digest, for the next build.
   std::unordered_map<Digest, DocumentPtr> documents;
 };
+
+// Referrer lists are in this order.
+void sort_by_digest(std::vector<DocumentPtr>& documents);
 
 // Reads every document of every release; those of `previous` are not read again. A damaged or
 // missing document becomes a problem and no failure: the rest is offered.

@@ -16,12 +16,12 @@ std::int64_t now_milliseconds() {
       .count();
 }
 
-// Bytes that the client has acknowledged since the connection began.
-std::optional<std::uint64_t> acknowledged_bytes(int socket) {
+// Bytes that came from the client, or that it has acknowledged, since the connection began.
+std::optional<std::uint64_t> moved_bytes(int socket, bool received) {
   tcp_info info{};
   socklen_t size = sizeof info;
   if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
-  return info.tcpi_bytes_acked;
+  return received ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
 }
 
 }  // namespace
@@ -77,22 +77,22 @@ void ConnectionTable::inspect(Connection& connection, std::int64_t now_ms) {
     return;
   }
   if (phase == Connection::Phase::held_by_us) return;
-  const auto acked = acknowledged_bytes(connection.socket);
-  if (!acked) return;
+  const auto moved = moved_bytes(connection.socket, phase == Connection::Phase::receiving);
+  if (!moved) return;
   if (connection.window_since_ms < since) {  // another answer than at the last look
     connection.window_since_ms = now_ms;
-    connection.window_acked = *acked;
+    connection.window_moved = *moved;
     return;
   }
   if (now_ms - connection.window_since_ms < patience_.window.count()) return;
-  if (*acked - connection.window_acked < patience_.min_bytes) {
+  if (*moved - connection.window_moved < patience_.min_bytes) {
     ::shutdown(connection.socket, SHUT_RDWR);
     metrics_.slow_client_dropped();
     connection.enter(Connection::Phase::held_by_us);
     return;
   }
   connection.window_since_ms = now_ms;
-  connection.window_acked = *acked;
+  connection.window_moved = *moved;
 }
 
 }  // namespace bundle::registry

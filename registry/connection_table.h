@@ -21,13 +21,13 @@ struct Connection {
   void* owner = nullptr;
   std::string certificate_name;  // of the verified client certificate; its worker's only
 
-  enum class Phase : std::uint8_t { awaiting_request, answering, held_by_us };
+  enum class Phase : std::uint8_t { awaiting_request, receiving, answering, held_by_us };
   std::atomic<Phase> phase{Phase::awaiting_request};
   std::atomic<std::int64_t> phase_since_ms{0};
 
   // The watch's own notes on the current answer.
   std::int64_t window_since_ms = 0;
-  std::uint64_t window_acked = 0;
+  std::uint64_t window_moved = 0;
 
   void enter(Phase next);
 };
@@ -36,8 +36,8 @@ struct ClientPatience {
   // A connection may take this long from its start, or from its last answer, until a whole request
   // is there. Ends idle connections and slow-loris clients alike.
   std::chrono::milliseconds request{60'000};
-  // An answer on its way must move at least `min_bytes` in each such window. The slowest link worth
-  // serving (a 9600 baud modem) moves more.
+  // A body or an answer on its way must move at least `min_bytes` in each such window. The slowest
+  // link worth serving (a 9600 baud modem) moves more.
   std::chrono::milliseconds window{60'000};
   std::uint64_t min_bytes = 32 * 1024;
 };

@@ -10,11 +10,16 @@ namespace bundle::registry {
 // because the specification has no word for them.
 namespace error_code {
 inline constexpr std::string_view kBlobUnknown = "BLOB_UNKNOWN";
+inline constexpr std::string_view kUploadUnknown = "BLOB_UPLOAD_UNKNOWN";
+inline constexpr std::string_view kUploadInvalid = "BLOB_UPLOAD_INVALID";
 inline constexpr std::string_view kDenied = "DENIED";
 inline constexpr std::string_view kDigestInvalid = "DIGEST_INVALID";
+inline constexpr std::string_view kManifestBlobUnknown = "MANIFEST_BLOB_UNKNOWN";
+inline constexpr std::string_view kManifestInvalid = "MANIFEST_INVALID";
 inline constexpr std::string_view kManifestUnknown = "MANIFEST_UNKNOWN";
 inline constexpr std::string_view kNameInvalid = "NAME_INVALID";
 inline constexpr std::string_view kNameUnknown = "NAME_UNKNOWN";
+inline constexpr std::string_view kSizeInvalid = "SIZE_INVALID";
 inline constexpr std::string_view kTooManyRequests = "TOOMANYREQUESTS";
 inline constexpr std::string_view kUnauthorized = "UNAUTHORIZED";
 inline constexpr std::string_view kUnsupported = "UNSUPPORTED";

@@ -17,7 +17,13 @@ MHD_Result scan_header(void* closure, MHD_ValueKind /*kind*/, const char* name, 
   if (is("If-None-Match")) scan.wanted.if_none_match = text;
   if (is("User-Agent")) scan.user_agent = text;
   if (is("Host")) ++scan.hosts;
-  if (is("Transfer-Encoding")) scan.transfer_encoding = true;
+  if (is("Content-Type")) scan.content_type = text;
+  if (is("Content-Range")) scan.content_range = text;
+  if (is("Transfer-Encoding")) {
+    ++scan.transfer_encodings;
+    scan.transfer_encoding = true;
+    scan.is_chunked = ::strcasecmp(std::string(text).c_str(), "chunked") == 0;
+  }
   if (is("Content-Length")) {
     ++scan.content_lengths;
     scan.content_length = text;

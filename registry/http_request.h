@@ -3,12 +3,15 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 
 #include "registry/answer.h"
 #include "registry/connection_table.h"
+#include "registry/push_api.h"
 #include "registry/request_target.h"
 
 struct MHD_Connection;
@@ -21,8 +24,10 @@ struct Request {
   std::variant<Route, Failure> route = Failure{400, error_code::kUnsupported, "no address"};
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   bool headers_seen = false;
-  bool verified = false;          // waited for a blob file to be hashed
-  bool password_checked = false;  // waited for its password to be hashed
+  bool verified = false;           // waited for a blob file to be hashed
+  bool password_checked = false;   // waited for its password to be hashed
+  std::unique_ptr<PushWork> push;  // of a request that changes something
+  std::optional<Answer> ready;     // to be sent when the whole request is there
   std::string method;
   std::string user_agent;
   std::string user;     // of the caller, for the log; empty: anybody
@@ -38,16 +43,24 @@ struct Request {
 // What matters in the headers of one request. Views into the connection's memory.
 struct HeaderScan {
   RequestHeaders wanted;
+  std::string_view content_type;
+  std::string_view content_range;
   std::string_view user_agent;
   std::string_view authorization;
   std::string_view content_length;
   int hosts = 0;
   int content_lengths = 0;
   int authorizations = 0;
+  int transfer_encodings = 0;
   bool transfer_encoding = false;
+  bool is_chunked = false;  // and nothing else
 
-  // Whatever leaves doubt where this request ends and the next one begins. No read takes a body, so
-  // any body is one.
+  // Whatever leaves doubt where this request ends and the next one begins.
+  bool is_ambiguous() const {
+    return hosts > 1 || authorizations > 1 || content_lengths > 1 || transfer_encodings > 1 ||
+           (transfer_encoding && (content_lengths > 0 || !is_chunked));
+  }
+  // No read takes a body, so any body is such a doubt.
   bool has_body() const {
     return transfer_encoding || content_lengths > 1 ||
            (content_lengths == 1 && content_length != "0");

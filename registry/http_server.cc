@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <thread>
 #include <utility>
 #include <variant>
@@ -27,9 +28,21 @@ constexpr std::string_view kHtml = "text/html; charset=utf-8";
 constexpr std::string_view kJson = "application/json";
 constexpr std::string_view kPrometheus = "text/plain; version=0.0.4; charset=utf-8";
 
+// Nothing when it is no number; the HTTP library has refused such a request already.
+std::optional<std::uint64_t> parse_length(std::string_view text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
 unsigned worker_count(const ServerOptions& options) {
   if (options.workers != 0) return options.workers;
   return std::clamp(2 * std::thread::hardware_concurrency(), 4u, 32u);
+}
+
+bool is_loopback(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]");
 }
 
 }  // namespace
@@ -53,14 +66,24 @@ struct HttpCallbacks {
   }
 
   static MHD_Result handle(void* closure, MHD_Connection* connection, const char* /*url*/,
-                           const char* method, const char* /*version*/, const char* /*upload*/,
+                           const char* method, const char* /*version*/, const char* upload,
                            std::size_t* upload_size, void** context) {
     auto* server = static_cast<HttpServer*>(closure);
     auto* request = static_cast<Request*>(*context);
     if (request == nullptr) return MHD_NO;
     try {
       if (!request->headers_seen) return begin(*server, connection, *request, method);
-      if (*upload_size != 0) return MHD_NO;
+      if (*upload_size != 0) {
+        const auto* bytes = reinterpret_cast<const std::uint8_t*>(upload);
+        if (request->push ? !request->push->take({bytes, *upload_size}) : !request->ready) {
+          return MHD_NO;
+        }
+        *upload_size = 0;
+        return MHD_YES;
+      }
+      if (Connection* known = connection_of(connection); known != nullptr && request->push) {
+        known->enter(Connection::Phase::answering);
+      }
       return finish(*server, connection, *request);
     } catch (const std::exception& error) {
       server->log_.message(fmt::format("cannot answer {}: {}", request->target, error.what()));
@@ -72,18 +95,20 @@ struct HttpCallbacks {
   // it, which is right for a request with a body and for nothing else.
   static MHD_Result begin(HttpServer& server, MHD_Connection* connection, Request& request,
                           const char* method) {
-    request.headers_seen = true;
     request.method = method;
     const HeaderScan scan = scan_headers(connection);
     if (server.log_.logs_requests()) request.user_agent = scan.user_agent;
     if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::answering);
     const bool readable = request.method == "GET" || request.method == "HEAD";
-    if (scan.hosts > 1 || scan.authorizations > 1 || (scan.has_body() && readable)) {
+    if (scan.is_ambiguous() || (scan.has_body() && readable)) {
+      request.headers_seen = true;
       return send(server, connection, request,
                   answer_failure({400, error_code::kUnsupported,
-                                  "a GET or HEAD request has one Host header, at most one "
-                                  "Authorization header and no body"}));
+                                  "a request has one Host header, at most one Authorization "
+                                  "header and at most one length; GET and HEAD have no body"}));
     }
+    if (!readable && server.push_) return begin_push(server, connection, request, scan);
+    request.headers_seen = true;
     if (!readable) {
       return send(server, connection, request,
                   answer_failure({405, error_code::kUnsupported,
@@ -92,8 +117,62 @@ struct HttpCallbacks {
     return MHD_YES;
   }
 
+  // Comes here again when the connection has slept for a password.
+  static MHD_Result begin_push(HttpServer& server, MHD_Connection* connection, Request& request,
+                               const HeaderScan& scan) {
+    std::optional<std::uint64_t> length;
+    if (!scan.transfer_encoding) {
+      length = parse_length(scan.content_lengths == 0 ? "0" : scan.content_length);
+    }
+    const auto refuse = [&](Answer answer) {
+      request.headers_seen = true;
+      // A short body is taken to keep the connection; this way the client reads the answer, too.
+      if (!length || *length > kMaxDiscardedBytes) {
+        return send(server, connection, request, std::move(answer));
+      }
+      request.ready = std::move(answer);
+      return MHD_YES;
+    };
+    if (const auto* failure = std::get_if<Failure>(&request.route)) {
+      return refuse(answer_failure(*failure));
+    }
+    const Connection* known = connection_of(connection);
+    const CallerOrWait caller = server.gatekeeper_.identify(
+        scan.authorization, known == nullptr ? std::string() : known->certificate_name);
+    if (const auto* given = std::get_if<NeedsPasswordCheck>(&caller);
+        given != nullptr && !request.password_checked) {
+      return wait_for_password(server, connection, request, *given);
+    }
+    if (!std::holds_alternative<Caller>(caller)) {
+      return refuse(answer_failure(unauthorized("wrong credentials")));
+    }
+    const Admission admission{server.gatekeeper_.policy(), std::get<Caller>(caller)};
+    request.user = admission.caller.name;
+    auto begun = server.push_->begin(std::get<Route>(request.route), request.method,
+                                     {scan.content_type, scan.content_range, length}, admission,
+                                     *server.live_.current());
+    if (auto* answer = std::get_if<Answer>(&begun)) return refuse(std::move(*answer));
+    request.headers_seen = true;
+    request.push = std::move(std::get<std::unique_ptr<PushWork>>(begun));
+    if (Connection* receiving = connection_of(connection)) {
+      receiving->enter(Connection::Phase::receiving);
+    }
+    return MHD_YES;
+  }
+
+  static MHD_Result finish_push(HttpServer& server, MHD_Connection* connection, Request& request) {
+    if (request.ready) {
+      Answer answer = std::move(*request.ready);
+      request.push.reset();
+      return send(server, connection, request, std::move(answer));
+    }
+    return sleep_until(server, connection, request, &HttpServer::pusher_,
+                       [&request] { request.ready = request.push->finish(); });
+  }
+
   static MHD_Result finish(HttpServer& server, MHD_Connection* connection, Request& request) {
     if (request.sent) return MHD_NO;  // closes the connection
+    if (request.ready || request.push) return finish_push(server, connection, request);
     if (const auto* failure = std::get_if<Failure>(&request.route)) {
       return send(server, connection, request, answer_failure(*failure));
     }
@@ -117,13 +196,27 @@ struct HttpCallbacks {
     if (is_site_page(route.kind)) {
       return send(server, connection, request, answer_site_page(server, route, admission));
     }
+    if (route.kind == RouteKind::upload) {
+      return send(server, connection, request, answer_upload(server, request, route, admission));
+    }
     const auto catalog = server.live_.current();
     AnswerOrWait result = answer_v2(route, request.method == "HEAD", request.verified, scan.wanted,
-                                    admission, *catalog, server.files_);
+                                    admission, *catalog, server.pushed_, server.files_);
     if (auto* answer = std::get_if<Answer>(&result)) {
       return send(server, connection, request, std::move(*answer));
     }
     return wait_for_verification(server, connection, request, std::get<NeedsVerification>(result));
+  }
+
+  static Answer answer_upload(HttpServer& server, const Request& request, const Route& route,
+                              const Admission& admission) {
+    if (!server.push_ || route.reference.empty() || request.method != "GET") {
+      return answer_failure({404, error_code::kUploadUnknown, "there is no upload here"});
+    }
+    if (!admission.policy().allows(admission.caller, Verb::push, route.full_name())) {
+      return answer_failure(refusal(admission.caller));
+    }
+    return server.push_->upload_status(route, admission.caller);
   }
 
   static bool is_probe(RouteKind kind) {
@@ -341,11 +434,12 @@ HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::Site
     : log_(log),
       live_(std::move(store), options.store_interval,
             [&log](const std::string& text) { log.message(text); }),
+      pushed_(live_.store().fs(), live_.store().root(), options.push.has_value()),
       files_(live_.store()),
-      site_(live_, files_, metrics_),
-      scrubber_(live_, files_, options.scrub_period,
+      site_(live_, pushed_, files_, metrics_),
+      scrubber_(live_, pushed_, files_, options.scrub_period,
                 [&log](const std::string& text) { log.message(text); }),
-      gatekeeper_(live_.store().fs(), options.access_file, /*may_push=*/false),
+      gatekeeper_(live_.store().fs(), options.access_file, /*may_push=*/options.push.has_value()),
       connections_(options.patience, metrics_) {
   if (options.tls) {
     tls_ = std::make_unique<TlsIdentity>(live_.store().fs(), options.tls->certificate,
@@ -356,10 +450,22 @@ HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::Site
     }
   }
   for (const std::string& problem : live_.current()->problems) log_.message(problem);
+  for (const std::string& problem : pushed_.problems()) log_.message(problem);
   hasher_ = std::make_unique<ThreadPool>(2, std::max(1u, options.max_connections));
   password_checker_ = std::make_unique<ThreadPool>(1, kMaxWaitingPasswords);
   if (!tls_) sender_ = std::make_unique<FileSender>(worker_count(options));
-  start(options, open_listen_socket(options.listen));
+  ListenSocket listener = open_listen_socket(options.listen);
+  if (options.push) {
+    if (!options.access_file && !is_loopback(listener.address)) {
+      throw Error(ErrorCode::usage,
+                  fmt::format("anybody who reaches {} could push", listener.address),
+                  "Give --access FILE with rules for push, or listen on 127.0.0.1 only.");
+    }
+    push_ = std::make_unique<PushApi>(pushed_, files_, live_.store(), *options.push,
+                                      [&log](const std::string& text) { log.message(text); });
+    pusher_ = std::make_unique<ThreadPool>(2, std::max(1u, options.max_connections));
+  }
+  start(options, std::move(listener));
 }
 
 void HttpServer::start(const ServerOptions& options, ListenSocket listener) {
@@ -405,16 +511,19 @@ HttpServer::~HttpServer() {
   draining_.store(true);
   std::unique_ptr<ThreadPool> hasher;
   std::unique_ptr<ThreadPool> password_checker;
+  std::unique_ptr<ThreadPool> pusher;
   std::unique_ptr<FileSender> sender;
   {
     const std::lock_guard lock(pools_mutex_);
     hasher = std::move(hasher_);
     password_checker = std::move(password_checker_);
+    pusher = std::move(pusher_);
     sender = std::move(sender_);
   }
   // Ends the running work; every suspended connection is awake afterwards.
   hasher.reset();
   password_checker.reset();
+  pusher.reset();
   sender.reset();
   if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
 }

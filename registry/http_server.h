@@ -18,6 +18,8 @@
 #include "registry/listen_socket.h"
 #include "registry/live_catalog.h"
 #include "registry/metrics.h"
+#include "registry/push_api.h"
+#include "registry/pushed_repositories.h"
 #include "registry/scrubber.h"
 #include "registry/server_log.h"
 #include "registry/site_state.h"
@@ -44,6 +46,7 @@ struct ServerOptions {
   ClientPatience patience;
   // In which time every blob file is read again; 0: never.
   std::chrono::milliseconds scrub_period{std::chrono::hours(7 * 24)};
+  std::optional<PushLimits> push;                 // nothing: read-only
   std::chrono::milliseconds store_interval{200};  // how often the store is looked at for a change
 };
 
@@ -76,6 +79,7 @@ class HttpServer {
   const ServerLog& log_;
   Metrics metrics_;
   LiveCatalog live_;
+  PushedRepositories pushed_;
   BlobFiles files_;
   SiteState site_;
   Scrubber scrubber_;
@@ -88,6 +92,8 @@ class HttpServer {
   std::unique_ptr<ThreadPool> hasher_;  // hashes changed blob files; requests wait suspended
   std::unique_ptr<ThreadPool> password_checker_;  // one thread: guessing is not to take the machine
   std::atomic<int> waiting_passwords_{0};
+  std::unique_ptr<PushApi> push_;
+  std::unique_ptr<ThreadPool> pusher_;  // syncs and renames while the requests sleep
   std::unique_ptr<FileSender> sender_;  // of large files without TLS
   MHD_Daemon* daemon_ = nullptr;
   std::string address_;

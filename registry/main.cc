@@ -5,6 +5,7 @@
 #include <string>
 
 #include "bundle/error.h"
+#include "oci/descriptor.h"
 #include "registry/serve.h"
 
 namespace {
@@ -25,7 +26,11 @@ Examples:
   bundle-registry serve --store DIR --listen 127.0.0.1:0 --port-file port --json
       any free port, its number in the file; messages and requests as JSON lines
 
-Addresses: /v2/ (OCI distribution API, read only), / (status page), /healthz, /readyz, /metrics
+  bundle-registry serve --store DIR --listen 0.0.0.0:5000 --tls-cert site.pem --tls-key site.key \
+      --access /etc/bundle/access.yaml --writable
+      takes pushes from those whom the file allows to, beside the releases
+
+Addresses: /v2/ (OCI distribution API), / (status page), /healthz, /readyz, /metrics
 )";
 
 cxxopts::Options describe_options() {
@@ -35,7 +40,8 @@ cxxopts::Options describe_options() {
   options.positional_help("");
   auto add = options.add_options();
   add("command", "", cxxopts::value<std::string>());
-  add("store", "the site store to serve; only read", cxxopts::value<std::string>(), "DIR");
+  add("store", "the site store to serve; releases are only read", cxxopts::value<std::string>(),
+      "DIR");
   add("listen", "where to listen; systemd: on the socket that systemd gives",
       cxxopts::value<std::string>()->default_value("127.0.0.1:5000"), "ADDR:PORT");
   add("tls-cert", "serve HTTPS with this certificate chain (PEM)", cxxopts::value<std::string>(),
@@ -45,6 +51,13 @@ cxxopts::Options describe_options() {
       cxxopts::value<std::string>(), "FILE");
   add("access", "who may pull what (docs/registry.md); without it everybody may",
       cxxopts::value<std::string>(), "FILE");
+  add("writable",
+      "take pushes into repositories that no release has; kept in DIR/pushed; who may push says "
+      "--access");
+  add("max-upload-mib", "largest blob that may be pushed",
+      cxxopts::value<std::uint64_t>()->default_value("65536"), "N");
+  add("keep-free-mib", "no push may leave less free disk than this",
+      cxxopts::value<std::uint64_t>()->default_value("1024"), "N");
   add("port-file", "write the bound port to this file when ready", cxxopts::value<std::string>(),
       "FILE");
   add("access-log", "one line per request on standard error");
@@ -64,6 +77,15 @@ cxxopts::Options describe_options() {
   add("h,help", "this text");
   options.parse_positional({"command"});
   return options;
+}
+
+std::uint64_t read_mebibytes(const cxxopts::ParseResult& given, const std::string& name) {
+  const auto value = given[name].as<std::uint64_t>();
+  if (value > bundle::oci::kMaxBlobBytes >> 20) {
+    throw Error(ErrorCode::usage, "--" + name + " is too large",
+                "bundle-registry --help shows the options.");
+  }
+  return value << 20;
 }
 
 bundle::registry::ServeOptions read_options(const cxxopts::ParseResult& given) {
@@ -94,6 +116,12 @@ bundle::registry::ServeOptions read_options(const cxxopts::ParseResult& given) {
     throw Error(ErrorCode::usage, "--tls-client-ca needs --tls-cert and --tls-key", hint);
   }
   if (given.count("access") != 0) options.server.access_file = given["access"].as<std::string>();
+  if (given.count("writable") != 0) {
+    bundle::registry::PushLimits limits;
+    limits.max_upload = read_mebibytes(given, "max-upload-mib");
+    limits.keep_free = read_mebibytes(given, "keep-free-mib");
+    options.server.push = limits;
+  }
   if (given.count("port-file") != 0) options.port_file = given["port-file"].as<std::string>();
   options.server.workers = given["workers"].as<unsigned>();
   options.server.max_connections = given["max-connections"].as<unsigned>();

@@ -13,7 +13,7 @@ namespace bundle::registry {
 // Thread-safe; counting takes no lock.
 class Metrics {
  public:
-  static constexpr std::size_t kRoutes = static_cast<std::size_t>(RouteKind::referrers) + 2;
+  static constexpr std::size_t kRoutes = static_cast<std::size_t>(RouteKind::upload) + 2;
 
   // `route` is nothing when the target named none. `bytes` are those of the body.
   void count_answer(const Route* route, unsigned status, std::uint64_t bytes);

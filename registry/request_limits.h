@@ -31,4 +31,11 @@ inline constexpr int kMaxWaitingPasswords = 64;
 // PEM files of certificates and keys; chains have some KiB.
 inline constexpr std::uint64_t kMaxPemBytes = 1024 * 1024;
 
+// Pushing. Uploads at a time: each has a file open.
+inline constexpr std::size_t kMaxUploads = 256;
+// All manifests of pushed repositories together. They are held in memory, too.
+inline constexpr std::uint64_t kMaxPushedDocumentBytes = 32 * 1024 * 1024;
+// So much of a body is read and thrown away to keep the connection when a push is refused.
+inline constexpr std::uint64_t kMaxDiscardedBytes = 8 * 1024 * 1024;
+
 }  // namespace bundle::registry

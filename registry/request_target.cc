@@ -65,6 +65,9 @@ bool parse_query(std::string_view query, Route& route) {
                                         : key == "n"            ? &route.n
                                         : key == "last"         ? &route.last
                                         : key == "artifactType" ? &route.artifact_type
+                                        : key == "digest"       ? &route.digest
+                                        : key == "mount"        ? &route.mount
+                                        : key == "from"         ? &route.from
                                                                 : nullptr;
     if (field == nullptr || field->has_value()) continue;
     auto value = decode(pair.substr(equals + 1), /*slash_may_be_escaped=*/true);
@@ -93,6 +96,10 @@ std::variant<Route, Failure> parse_v2(const std::string& path, Route route) {
   if (rest.ends_with(kTags)) {
     return finish(RouteKind::tags, rest.substr(0, rest.size() - kTags.size()), {});
   }
+  static constexpr std::string_view kUploads = "/blobs/uploads";
+  if (rest.ends_with(kUploads)) {
+    return finish(RouteKind::upload, rest.substr(0, rest.size() - kUploads.size()), {});
+  }
   const std::size_t slash = rest.rfind('/');
   if (slash != std::string_view::npos) {
     const std::string_view head = rest.substr(0, slash);
@@ -100,6 +107,7 @@ std::variant<Route, Failure> parse_v2(const std::string& path, Route route) {
     for (const auto& [word, kind] :
          {std::pair{std::string_view("/manifests"), RouteKind::manifest},
           std::pair{std::string_view("/blobs"), RouteKind::blob},
+          std::pair{kUploads, RouteKind::upload},
           std::pair{std::string_view("/referrers"), RouteKind::referrers}}) {
       if (head.ends_with(word)) {
         return finish(kind, head.substr(0, head.size() - word.size()), reference);
@@ -131,6 +139,8 @@ std::string_view route_name(RouteKind kind) {
       return "tags";
     case RouteKind::referrers:
       return "referrers";
+    case RouteKind::upload:
+      return "upload";
   }
   return "unknown";
 }

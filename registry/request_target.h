@@ -20,18 +20,25 @@ enum class RouteKind : std::uint8_t {
   blob,         // /v2/<name>/blobs/<digest>
   tags,         // /v2/<name>/tags/list
   referrers,    // /v2/<name>/referrers/<digest>
+  upload,       // /v2/<name>/blobs/uploads/<id>, or without an id
 };
 std::string_view route_name(RouteKind kind);
 
 struct Route {
   RouteKind kind = RouteKind::base;
   std::string name;       // repository; may begin with the host of the full name
-  std::string reference;  // tag or digest; checked by the one who looks it up
+  std::string reference;  // tag, digest or upload; checked by the one who looks it up
   // Query parameters that mean something here. Others are ignored: containerd and proxies add some.
   std::optional<std::string> ns;             // containerd: the original registry of the image
   std::optional<std::string> n;              // tags: page size, as written
   std::optional<std::string> last;           // tags: continue after this one
   std::optional<std::string> artifact_type;  // referrers: filter
+  std::optional<std::string> digest;         // upload: what it shall be
+  std::optional<std::string> mount;          // upload: the blob of another repository
+  std::optional<std::string> from;           // upload: that repository
+
+  // The repository's full name, when it is not one of a release: with the host that `ns` names.
+  std::string full_name() const { return ns ? *ns + "/" + name : name; }
 };
 
 // distribution-spec, <name>. The first component may also be a host with a port, because

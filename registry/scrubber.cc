@@ -15,21 +15,27 @@ namespace {
 // it. What is left of its share of the period is waited for after it.
 constexpr double kMaxNanosecondsAByte = 1e9 / (16 << 20);
 
-std::vector<std::pair<Digest, BlobFacts>> blobs_in_any_order(const Catalog& catalog) {
+std::vector<std::pair<Digest, BlobFacts>> blobs_in_any_order(const Catalog& catalog,
+                                                             const PushedRepositories& pushed) {
   std::unordered_map<Digest, BlobFacts> blobs;
   for (const auto& [name, repository] : catalog.repositories) {
     blobs.insert(repository->blobs.begin(), repository->blobs.end());
   }
   std::vector<std::pair<Digest, BlobFacts>> order(blobs.begin(), blobs.end());
+  blobs.clear();
+  for (const auto& [name, repository] : pushed.all()) {
+    blobs.insert(repository->blobs.begin(), repository->blobs.end());
+  }
+  order.insert(order.end(), blobs.begin(), blobs.end());
   std::shuffle(order.begin(), order.end(), std::mt19937_64(std::random_device()()));
   return order;
 }
 
 }  // namespace
 
-Scrubber::Scrubber(const LiveCatalog& live, BlobFiles& files, std::chrono::milliseconds period,
-                   Note note)
-    : live_(live), files_(files), period_(period), note_(std::move(note)) {
+Scrubber::Scrubber(const LiveCatalog& live, const PushedRepositories& pushed, BlobFiles& files,
+                   std::chrono::milliseconds period, Note note)
+    : live_(live), pushed_(pushed), files_(files), period_(period), note_(std::move(note)) {
   if (period_.count() > 0) thread_ = std::thread([this] { run(); });
 }
 
@@ -48,12 +54,17 @@ bool Scrubber::sleep_for(std::chrono::nanoseconds time) {
 }
 
 void Scrubber::pass() {
-  const auto order = blobs_in_any_order(*live_.current());
+  const auto order = blobs_in_any_order(*live_.current(), pushed_);
   std::uint64_t total = 0;
   for (const auto& [digest, facts] : order) total += facts.size;
   const double nanoseconds_a_byte =
       std::chrono::duration<double, std::nano>(period_).count() / static_cast<double>(total + 1);
-  const std::size_t damaged_before = files_.damaged().size();
+  const auto all_damaged = [this] {
+    auto found = files_.damaged(StorePart::releases);
+    for (const Digest& digest : files_.damaged(StorePart::pushed)) found.push_back(digest);
+    return found;
+  };
+  const std::size_t damaged_before = all_damaged().size();
   for (const auto& [digest, facts] : order) {
     double owed = 0;
     bool going = true;
@@ -65,10 +76,11 @@ void Scrubber::pass() {
     });
     if (!going || !sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(owed)))) return;
   }
-  const auto damaged = files_.damaged();
+  const auto damaged = all_damaged();
   if (damaged.size() <= damaged_before) return;
   for (const Digest& digest : damaged) {
-    note_(fmt::format("scrub: blob {} is damaged; import its release again", digest.text()));
+    note_(fmt::format("scrub: blob {} is damaged; import its release, or push it, again",
+                      digest.text()));
   }
 }
 

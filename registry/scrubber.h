@@ -12,6 +12,7 @@
 
 #include "registry/blob_files.h"
 #include "registry/live_catalog.h"
+#include "registry/pushed_repositories.h"
 
 namespace bundle::registry {
 
@@ -23,7 +24,8 @@ class Scrubber {
   using Note = std::function<void(const std::string&)>;
 
   // `period` 0: never. `note` is called from the scrubber's thread.
-  Scrubber(const LiveCatalog& live, BlobFiles& files, std::chrono::milliseconds period, Note note);
+  Scrubber(const LiveCatalog& live, const PushedRepositories& pushed, BlobFiles& files,
+           std::chrono::milliseconds period, Note note);
   ~Scrubber();
   Scrubber(const Scrubber&) = delete;
   Scrubber& operator=(const Scrubber&) = delete;
@@ -35,6 +37,7 @@ class Scrubber {
   bool sleep_for(std::chrono::nanoseconds time);
 
   const LiveCatalog& live_;
+  const PushedRepositories& pushed_;
   BlobFiles& files_;
   std::chrono::milliseconds period_;
   Note note_;

@@ -10,27 +10,29 @@
 #include <string>
 
 #include "bundle/error.h"
+#include "registry/request_limits.h"
 #include "registry/service_notice.h"
 
 namespace bundle::registry {
 namespace {
 
-// Besides connections and their files: the store's directories, epoll sets, pipes, logs.
+// Besides connections and their files: uploads, the store's directories, epoll sets, pipes, logs.
 constexpr rlim_t kSpareDescriptors = 256;
 
 // Opens as many descriptors as the system lets us and takes no more connections than these serve:
 // each may have one file open.
-unsigned connections_within_limits(unsigned wanted) {
+unsigned connections_within_limits(unsigned wanted, bool writable) {
+  const rlim_t spare = kSpareDescriptors + (writable ? kMaxUploads : 0);
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
-  const rlim_t needed = static_cast<rlim_t>(wanted) * 3 + kSpareDescriptors;
+  const rlim_t needed = static_cast<rlim_t>(wanted) * 3 + spare;
   if (limit.rlim_cur < needed) {
     limit.rlim_cur = std::min(needed, limit.rlim_max);
     ::setrlimit(RLIMIT_NOFILE, &limit);
     ::getrlimit(RLIMIT_NOFILE, &limit);
   }
   if (limit.rlim_cur >= needed) return wanted;
-  const rlim_t usable = limit.rlim_cur > kSpareDescriptors ? limit.rlim_cur - kSpareDescriptors : 0;
+  const rlim_t usable = limit.rlim_cur > spare ? limit.rlim_cur - spare : 0;
   return static_cast<unsigned>(std::max<rlim_t>(usable / 3, 8));
 }
 
@@ -67,7 +69,8 @@ void serve(const ServeOptions& options) {
   FileSystem& fs = posix_file_system();
   const ServerLog log(options.log_form, options.log_requests, &write_stderr_line);
   ServerOptions server_options = options.server;
-  server_options.max_connections = connections_within_limits(server_options.max_connections);
+  server_options.max_connections =
+      connections_within_limits(server_options.max_connections, options.server.push.has_value());
   if (server_options.max_connections < options.server.max_connections) {
     log.message(fmt::format("the limit for open files allows {} connections only",
                             server_options.max_connections));

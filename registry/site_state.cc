@@ -29,9 +29,16 @@ std::vector<std::string> SiteState::check() const {
   }
   if (!catalog->leading) reasons.push_back("no release has been imported");
   for (const std::string& problem : catalog->problems) reasons.push_back(problem);
-  for (const Digest& digest : files_.damaged()) {
+  for (const Digest& digest : files_.damaged(StorePart::releases)) {
     if (!is_offered(*catalog, digest)) continue;  // removed with its release
     reasons.push_back(fmt::format("blob {} is damaged", digest.text()));
+  }
+  for (const std::string& problem : pushed_.problems()) reasons.push_back(problem);
+  for (const auto& [name, repository] : pushed_.all()) {
+    for (const Digest& digest : files_.damaged(StorePart::pushed)) {
+      if (!repository->blobs.contains(digest)) continue;
+      reasons.push_back(fmt::format("blob {} of {} is damaged", digest.text(), name));
+    }
   }
   for (const auto& blob : catalog->leading_blobs) {
     if (reasons.size() >= kMaxReasons) break;
@@ -93,6 +100,8 @@ std::string SiteState::metrics_text() {
                      catalog->full_names.size());
   out +=
       metric_text("bundle_registry_release_bytes", "gauge", "Bytes of the release served.", bytes);
+  out += metric_text("bundle_registry_pushed_repositories", "gauge", "Repositories pushed here.",
+                     pushed_.all().size());
   out += metric_text("bundle_registry_blob_verifications_total", "counter",
                      "Blob files hashed because they were not the known ones.",
                      files_.verified_count());

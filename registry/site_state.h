@@ -9,14 +9,16 @@
 #include "registry/blob_files.h"
 #include "registry/live_catalog.h"
 #include "registry/metrics.h"
+#include "registry/pushed_repositories.h"
 
 namespace bundle::registry {
 
 // Thread-safe.
 class SiteState {
  public:
-  SiteState(const LiveCatalog& live, const BlobFiles& files, const Metrics& metrics)
-      : live_(live), files_(files), metrics_(metrics) {}
+  SiteState(const LiveCatalog& live, const PushedRepositories& pushed, const BlobFiles& files,
+            const Metrics& metrics)
+      : live_(live), pushed_(pushed), files_(files), metrics_(metrics) {}
 
   // Why the leading release could not be pulled completely now; empty when it could. Looks at each
   // of its blob files (present, right size) at most every two seconds.
@@ -32,6 +34,7 @@ class SiteState {
   std::vector<std::string> check() const;
 
   const LiveCatalog& live_;
+  const PushedRepositories& pushed_;
   const BlobFiles& files_;
   const Metrics& metrics_;
   std::mutex mutex_;

@@ -113,6 +113,26 @@ std::string images_table(const Catalog& catalog) {
   return out + "</table>\n";
 }
 
+std::string pushed_table(const Catalog& catalog, const PushedRepositories& pushed) {
+  std::string rows;
+  std::size_t count = 0;
+  for (const auto& [name, repository] : pushed.all()) {
+    const bool hidden = catalog.find(name, std::nullopt) != nullptr;
+    for (const auto& [tag, document] : repository->tags) {
+      if (++count > kMaxStatusRows) break;
+      std::set<Digest> seen;
+      rows += fmt::format(
+          "<tr><td><code>{}:{}</code>{}</td><td><code>{}</code></td><td class=n>{}</td></tr>\n",
+          escape(name), escape(tag), hidden ? " (hidden: a release has this name)" : "",
+          document->descriptor.digest.text(), human_bytes(pull_bytes(*repository, document, seen)));
+    }
+  }
+  if (rows.empty()) return rows;
+  return "<h2>Pushed at this site</h2><table><tr><th>Name</th><th>Digest</th><th class=n>Size</th>"
+         "</tr>\n" +
+         rows + "</table>\n";
+}
+
 }  // namespace
 
 std::string SiteState::status_html() {
@@ -132,6 +152,7 @@ std::string SiteState::status_html() {
   }
   out += releases_table(*catalog);
   out += images_table(*catalog);
+  out += pushed_table(*catalog, pushed_);
   return out + "</body></html>\n";
 }
 

@@ -45,7 +45,7 @@ SiteStatus site_status(const std::filesystem::path& store);
 std::string site_inventory(const std::filesystem::path& store);
 
 struct StoreProblem {
-  std::string release;
+  std::string release;  // or "pushed REPOSITORY"; empty: a record of pushed content
   std::string digest;
   std::string problem;  // "missing", "has 12 bytes instead of 34", "does not match its digest"
 };
@@ -55,8 +55,8 @@ struct StoreAudit {
   std::vector<StoreProblem> problems;
   std::vector<std::string> leftovers;  // files that belong to nothing
 };
-// Reads every blob of every release and compares digests; checks signatures against the pinned
-// root. Changes nothing.
+// Reads every blob of every release, and every one that was pushed into the registry, and compares
+// digests; checks signatures against the pinned root. Changes nothing.
 StoreAudit audit_store(const std::filesystem::path& store, unsigned jobs, Progress& progress,
                        const Cancel& cancel);
 

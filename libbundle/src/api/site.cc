@@ -8,6 +8,8 @@
 #include "api/site_release.h"
 #include "base/thread_pool.h"
 #include "bundle/error.h"
+#include "store/blob_file.h"
+#include "store/pushed_store.h"
 #include "store/store_writer.h"
 #include "trust/trust_state.h"
 
@@ -73,6 +75,28 @@ std::vector<std::string> releases_to_remove(const SiteStore& store, const Collec
     if (!releases[i].active) remove.push_back(releases[i].version);
   }
   return remove;
+}
+
+// What the registry has taken lies beside the releases: the same digest there is another file.
+void audit_pushed(const SiteStore& site, StoreAudit& audit, const Cancel& cancel) {
+  const store::PushedContent pushed = store::read_pushed(site.fs(), site.root());
+  for (const std::string& problem : pushed.problems) audit.problems.push_back({"", "", problem});
+  std::map<Digest, std::pair<BlobEntry, std::string>> blobs;
+  for (const store::PushedRepository& repository : pushed.repositories) {
+    for (const auto& [digest, blob] : repository.blobs) {
+      blobs.try_emplace(digest, BlobEntry{digest, blob.size}, repository.name);
+    }
+  }
+  for (const auto& [digest, entry] : blobs) {
+    const auto& [blob, repository] = entry;
+    ++audit.blobs;
+    audit.bytes += blob.size;
+    std::string problem = store::blob_file_problem(
+        site.fs(), store::pushed_blob_path(site.root(), digest), blob, cancel);
+    if (!problem.empty()) {
+      audit.problems.push_back({"pushed " + repository, digest.text(), std::move(problem)});
+    }
+  }
 }
 
 }  // namespace
@@ -161,6 +185,7 @@ StoreAudit audit_store(const std::filesystem::path& root, unsigned jobs, Progres
       }
     }
   });
+  audit_pushed(*store, audit, cancel);
   std::ranges::sort(audit.problems, {}, &StoreProblem::digest);
   audit.leftovers = find_leftovers(*store);
   return audit;

@@ -9,6 +9,7 @@
 #include "format/limits.h"
 #include "io/safe_path.h"
 #include "release/manifest.h"
+#include "store/blob_file.h"
 #include "trust/statement.h"
 
 namespace bundle::store {
@@ -88,11 +89,14 @@ bool SiteStore::has_blob(const BlobEntry& blob) const {
   return blob_size(blob.digest) == blob.size;
 }
 
-std::string SiteStore::blob_problem(const BlobEntry& blob, const Cancel& cancel) const {
-  const auto size = blob_size(blob.digest);
-  if (!size) return "missing";
-  if (*size != blob.size) return fmt::format("has {} bytes instead of {}", *size, blob.size);
-  const auto file = open_blob(blob.digest);
+std::string blob_file_problem(FileSystem& fs, const Path& path, const BlobEntry& blob,
+                              const Cancel& cancel) {
+  const auto status = fs.status(path);
+  if (!status || status->kind != FileKind::regular) return "missing";
+  if (status->size != blob.size) {
+    return fmt::format("has {} bytes instead of {}", status->size, blob.size);
+  }
+  const auto file = fs.open(path);
   Sha256 hash;
   Bytes buffer(kReadBuffer);
   std::uint64_t offset = 0;
@@ -103,6 +107,10 @@ std::string SiteStore::blob_problem(const BlobEntry& blob, const Cancel& cancel)
   }
   file->drop_cache(0, offset);
   return hash.finish() == blob.digest ? "" : "does not match its digest";
+}
+
+std::string SiteStore::blob_problem(const BlobEntry& blob, const Cancel& cancel) const {
+  return blob_file_problem(fs_, blob_path(blob.digest), blob, cancel);
 }
 
 std::unique_ptr<ReadableFile> SiteStore::open_blob(const Digest& digest) const {

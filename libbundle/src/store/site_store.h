@@ -7,6 +7,7 @@
 //   staging/  work in progress of an import; nothing in it is served
 //   active    one line: the version that is live; the only mutable site state
 //   audit.log append-only, one JSON object a line
+//   pushed/   what was pushed into the registry, with a lock of its own: pushed_store.h
 //   .lock     held by the one writer
 //
 // Blobs are exact bytes, one copy, immutable. A release is published last, by rename.
