@@ -6,6 +6,7 @@
 
 #include "bundle/error.h"
 #include "trust/carrier.h"
+#include "trust/origin_index.h"
 #include "trust/pointer.h"
 #include "trust/revocation.h"
 #include "trust/statement.h"
@@ -25,6 +26,8 @@ std::string parse_and_encode(std::uint8_t kind, std::string_view text) {
       return trust::encode_pointer(trust::parse_pointer(text, "input"));
     case 4:
       return trust::encode_time(trust::parse_time_statement(text, "input"));
+    case 5:
+      return trust::encode_origin_index(trust::parse_origin_index(text, "input"));
     default:
       return trust::encode_revocations(trust::parse_revocations(text, "input"));
   }

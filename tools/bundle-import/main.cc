@@ -30,6 +30,12 @@ void add_import_options(cxxopts::OptionAdder& add) {
   add("trust-fingerprint", "pin the key on the medium that has this fingerprint", string_value());
   add("channel", "only the release that this channel stands at, by a pointer that has not expired",
       string_value());
+  add("release", "of an origin: this release in place of the channel's", string_value());
+  add("origin-ca", "PEM file or folder for a web server with a private authority", string_value());
+  add("origin-credentials", "file with USER:PASSWORD or 'Bearer TOKEN' for a web server",
+      string_value());
+  add("limit-rate", "bytes a second from a web server, like 500K", string_value());
+  add("connections", "to a web server", cxxopts::value<unsigned>()->default_value("4"));
   add("jobs", "worker threads (default: one a core)",
       cxxopts::value<unsigned>()->default_value("0"));
 }
@@ -37,12 +43,18 @@ void add_import_options(cxxopts::OptionAdder& add) {
 bundle::ImportOptions import_options(const Invocation& call) {
   bundle::ImportOptions options;
   options.sources.assign(call.arguments.begin(), call.arguments.end());
-  if (options.sources.empty()) call.only_argument("source (a folder or volume)");
+  if (options.sources.empty()) call.only_argument("source (a folder, volume or address)");
   options.store = call.required("store");
   options.trust = call.text("trust");
   options.trust_fingerprint = call.text("trust-fingerprint");
   options.channel = call.text("channel");
   options.jobs = call.options["jobs"].as<unsigned>();
+  options.version = call.text("release");
+  options.access.ca = call.text("origin-ca");
+  options.access.credentials = call.text("origin-credentials");
+  if (call.has("limit-rate"))
+    options.access.bytes_per_second = bundle::tools::parse_size(call.text("limit-rate"));
+  options.access.connections = call.options["connections"].as<unsigned>();
   return options;
 }
 
@@ -306,7 +318,9 @@ std::vector<Command> commands() {
       {"import", "SRC... --store DIR [--trust PUB|ROOT]",
        "take a release in; continues after an interruption",
        "  bundle-import import /media/stick --store /var/lib/bundle --trust vendor.pub\n"
-       "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n",
+       "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n"
+       "  bundle-import import https://origin.example.com/app --channel stable --store "
+       "/var/lib/bundle\n",
        add_import_options, import},
       {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store,
        status},

@@ -7,6 +7,7 @@
 #include "bundle/import.h"
 #include "bundle/json_report.h"
 #include "bundle/make.h"
+#include "bundle/publish.h"
 #include "common/cli.h"
 
 namespace {
@@ -195,6 +196,32 @@ void join(const Invocation& call) {
   recut(call, 0);
 }
 
+void publish(const Invocation& call) {
+  bundle::PublishOptions options;
+  options.bundles.assign(call.arguments.begin(), call.arguments.end());
+  options.origin = call.required("to");
+  options.trust_folder = call.required("trust-dir");
+  options.trust = call.text("trust");
+  if (call.has("volume-size"))
+    options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
+  options.keep = call.options["keep"].as<std::size_t>();
+  options.strand = call.text("strand");
+  const auto report = bundle::publish(options, call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  for (const auto& bundle : report.bundles) {
+    fmt::print("{} {}: bundle {}, {}\n", bundle.is_new ? "published" : "was there", bundle.version,
+               bundle.bundle_id, format_size(bundle.bytes));
+  }
+  for (const auto& channel : report.channels) {
+    fmt::print("channel {}: {} (sequence {}){}\n", channel.name, channel.version, channel.sequence,
+               channel.moved ? "" : ", as before");
+  }
+  for (const auto& version : report.removed) fmt::print("removed {}\n", version);
+}
+
 std::vector<Command> commands() {
   return {
       {"keygen", "--out NAME [--password-file F | --no-password]", "make a signing key",
@@ -274,6 +301,22 @@ std::vector<Command> commands() {
          add("volume-size", "largest volume", string_value());
        },
        split},
+      {"publish", "[BUNDLE...] --to DIR --trust-dir FOLDER",
+       "put releases where sites can fetch them: static files for any web server",
+       "  bundle-make publish out --to /srv/origin --trust-dir vendor-trust\n"
+       "  bundle-make publish full delta --to /srv/origin --trust-dir vendor-trust --keep 4\n"
+       "  bundle-make publish --to /srv/origin --trust-dir vendor-trust      after promote\n",
+       [](auto& add) {
+         add("to", "folder of the origin", string_value());
+         add("trust-dir", "the vendor's trust folder, whose pointers sites follow", string_value());
+         add("trust", "public key or root that sites are pinned to (default: the oldest root)",
+             string_value());
+         add("volume-size", "largest file (default: one file a bundle)", string_value());
+         add("keep", "newest releases that stay; 0: all",
+             cxxopts::value<std::size_t>()->default_value("3"));
+         add("strand", "why a site may be left without a way; goes on record", string_value());
+       },
+       publish},
       {"join", "DIR|VOLUME... --out DIR", "put all volumes into one",
        "  bundle-make join stick1 stick2 --out whole\n",
        [](auto& add) { add("out", "folder for the volume", string_value()); }, join},

@@ -15,8 +15,18 @@
 
 namespace bundle {
 
+// How an origin on a web server is reached. Proxies are taken from the environment (https_proxy).
+struct OriginAccess {
+  // PEM file of authorities, or a folder as in containers-certs.d(5) with a client certificate.
+  std::filesystem::path ca;
+  std::filesystem::path credentials;   // first line: USER:PASSWORD, or "Bearer TOKEN"
+  std::uint64_t bytes_per_second = 0;  // of all connections together; 0: no limit
+  unsigned connections = 4;
+};
+
 struct ImportOptions {
-  // Folders with volumes, volume files, or one site store.
+  // Folders with volumes and volume files; or one origin (docs/origin.md): its address, http:// or
+  // https://, or its folder. An origin needs `channel` or `version`.
   std::vector<std::filesystem::path> sources;
   std::filesystem::path store;
   // A minisign public key or a TUF root to pin; empty: the store's pinned root is used.
@@ -26,6 +36,10 @@ struct ImportOptions {
   // When given, the release must be the one that this channel stands at, by a pointer on the medium
   // that has not expired: Error{not_found|expired|rollback|statement_mismatch}.
   std::string channel;
+  // Of an origin: this release in place of the one that the channel stands at. A channel given
+  // besides only tells where the news come from: roots, revocations.
+  std::string version;
+  OriginAccess access;
   unsigned jobs = 0;  // worker threads; 0: one a core, at least two
 };
 
@@ -47,7 +61,7 @@ struct ImportPlanReport {
   std::uint64_t bytes_staged = 0;   // kept at the site until the other volumes come
   std::uint64_t disk_needed = 0;
   std::uint64_t disk_free = 0;
-  std::uint64_t bytes_to_read = 0;  // from the medium
+  std::uint64_t bytes_to_read = 0;  // from the medium; less what was fetched before
   std::uint64_t seconds_estimate = 0;
   std::uint32_t volumes_total = 0;
   std::vector<std::uint32_t> volumes_missing;
@@ -58,7 +72,7 @@ struct ImportReport {
   bool complete = false;  // the release is published at the site
   std::uint64_t blobs_written = 0;
   std::uint64_t bytes_written = 0;
-  std::uint64_t bytes_read = 0;  // from the medium
+  std::uint64_t bytes_read = 0;  // from the medium, or all that came from an origin
   double seconds = 0;
 };
 

@@ -6,6 +6,7 @@
 #include "bundle/error.h"
 #include "bundle/import.h"
 #include "bundle/make.h"
+#include "bundle/publish.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
 #include "bundle/trust.h"
@@ -17,6 +18,7 @@ std::string to_json(const MakeReport& report);
 std::string to_json(const SignReport& report);
 std::string to_json(const CosignReport& report);
 std::string to_json(const InspectReport& report);
+std::string to_json(const PublishReport& report);
 std::string to_json(const ImportPlanReport& report);
 std::string to_json(const ImportReport& report);
 std::string to_json(const VerifyReport& report);

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "api/open_bundle.h"
+#include "api/origin_release.h"
 #include "api/report.h"
 #include "api/site_gate.h"
 #include "api/site_news.h"
@@ -16,6 +17,7 @@
 #include "base/time.h"
 #include "bundle/error.h"
 #include "transfer/bundle_import.h"
+#include "transfer/leaf_fetch.h"
 
 namespace bundle {
 namespace {
@@ -54,20 +56,35 @@ std::uint64_t free_space(FileSystem& fs, Path path) {
 // One import from opened bundle to published release. Members are in order of use.
 class Import {
  public:
-  explicit Import(const ImportOptions& options) : options_(options), fs_(posix_file_system()) {
+  Import(const ImportOptions& options, const Cancel& cancel)
+      : options_(options), fs_(posix_file_system()) {
     store_ = open_if_there(fs_, options.store);
     if (store_) state_.emplace(fs_, store_->trust_dir());
-    opened_.emplace(
-        api::open_bundle(fs_, options.sources,
-                         {state_ ? &*state_ : nullptr, options.trust, options.trust_fingerprint}));
+    const api::TrustChoice trust{state_ ? &*state_ : nullptr, options.trust,
+                                 options.trust_fingerprint};
+    if (const std::string place = api::find_origin(fs_, options.sources); !place.empty()) {
+      auto found = api::open_release(fs_, api::open_origin(fs_, place, options.access, &cancel),
+                                     {options.channel, options.version}, store_.get(), trust);
+      origin_ = std::move(found.origin);
+      opened_.emplace(api::open_bundle(fs_, std::move(found.volumes), trust));
+    } else {
+      opened_.emplace(api::open_bundle(fs_, options.sources, trust));
+    }
     media_.emplace(opened_->volumes, index());
   }
 
   // May be called again after the store has changed.
   ImportPlanReport plan(const Cancel& cancel) {
     check_site();
+    groups_.reset();
     staged_.emplace(store_.get(), opened_->volumes.bundle_id, index());
-    leaves_.emplace(*media_, *staged_);
+    if (is_remote()) {
+      auto fetched = std::make_unique<transfer::FetchedLeaves>(index(), *media_, *staged_);
+      fetched_ = fetched.get();
+      leaves_ = std::move(fetched);
+    } else {
+      leaves_ = std::make_unique<transfer::JoinedLeaves>(*media_, *staged_);
+    }
     open_groups();
     plan_ = plan::make_plan(opened_->head, store_.get(), *groups_, {*media_, *staged_}, cancel);
     check_base();
@@ -89,6 +106,8 @@ class Import {
     if (!store_) {
       store_ = store::SiteStore::create(fs_, options_.store);
       lock();
+      // In place: the leaves know it already, and only now it has a folder.
+      staged_.emplace(store_.get(), opened_->volumes.bundle_id, index());
     }
     verify_base(progress, cancel);
     if (!result.plan.already_imported || result.plan.blobs_new > 0 || needs_publishing()) {
@@ -102,10 +121,10 @@ class Import {
  private:
   const format::Index& index() const { return opened_->head.index; }
   const trust::Statement& statement() const { return *opened_->head.release; }
+  bool is_remote() const { return origin_ != nullptr && origin_->is_remote(); }
 
   // A delta's references take memory that else is the cache's.
   void open_groups() {
-    groups_.reset();
     const bool delta = !opened_->head.carrier->bases.empty() && store_ != nullptr;
     if (delta) {
       base_.emplace(index().base_blobs, [store = store_](const format::BlobEntry& blob) {
@@ -292,7 +311,7 @@ class Import {
     check_revoked(state);
     may_be_older_ = may_be_older();
     if (state != nullptr) state->check_release(opened_->head.release, may_be_older_);
-    if (!options_.channel.empty()) {
+    if (!options_.channel.empty() && options_.version.empty()) {
       api::require_channel(state, opened_->news, options_.channel, opened_->head.release, now());
     }
   }
@@ -323,14 +342,42 @@ class Import {
     report.blobs_waiting = plan_.waiting.size();
     report.bytes_staged = plan_.bytes_to_stage;
     report.disk_needed = plan_.disk_needed();
+    if (is_remote()) report.disk_needed += bytes_to_fetch();
     report.disk_free = free_space(fs_, options_.store);
-    report.bytes_to_read = plan_.packed_bytes + plan_.bytes_to_stage;
+    report.bytes_to_read =
+        is_remote() ? bytes_to_fetch() : plan_.packed_bytes + plan_.bytes_to_stage;
     report.seconds_estimate =
         std::max(report.bytes_to_read / kReadRate, plan_.bytes_ready / kRebuildRate);
     if (!plan_.complete()) {
       report.volumes_missing = api::missing_volumes(opened_->volumes, staged_->volumes_seen());
     }
     return report;
+  }
+
+  // From an origin: what is not kept at the site from an earlier, interrupted import. Recipes were
+  // read for the plan.
+  std::vector<std::uint32_t> leaves_to_fetch() const {
+    std::vector<std::uint32_t> leaves;
+    for (const std::uint32_t number : plan_.groups) {
+      const format::Group& group = index().groups[number];
+      if (group.stream == format::kRecipeStream) continue;
+      for (std::uint32_t i = 0; i < group.leaf_count(); ++i) {
+        if (!staged_->has(group.first_leaf + i)) leaves.push_back(group.first_leaf + i);
+      }
+    }
+    return leaves;
+  }
+
+  std::uint64_t bytes_to_fetch() const {
+    std::uint64_t bytes = 0;
+    for (const std::uint32_t leaf : leaves_to_fetch()) bytes += index().leaf_place(leaf).size;
+    return bytes;
+  }
+
+  void start_fetching(const Cancel& cancel) {
+    if (fetched_ == nullptr) return;
+    fetched_->start({leaves_to_fetch(), opened_->volumes.bundle_id, options_.access.connections},
+                    *writer_, cancel);
   }
 
   void check_space(const ImportPlanReport& report) const {
@@ -350,16 +397,20 @@ class Import {
       learn();
     }
     writer_->note_unfinished(opened_->volumes.bundle_id, opened_->head.blob_list);
+    start_fetching(cancel);
     try {
       result.bytes_written = transfer::rebuild_blobs(plan_, *groups_, *writer_,
                                                      worker_count(options_.jobs), progress, cancel);
       result.blobs_written = plan_.ready.size();
       stage(progress, cancel);
     } catch (...) {
+      // Nobody may wait for what will not come any more.
+      if (fetched_ != nullptr) fetched_->stop();
       keep_finished_blobs();
       throw;
     }
     result.bytes_read = groups_->packed_bytes_read() + plan_.bytes_to_stage;
+    if (is_remote()) result.bytes_read = origin_->bytes_received();
     if (!plan_.complete()) wait_for_volumes(result.plan);
     publish();
   }
@@ -425,27 +476,29 @@ class Import {
   FileSystem& fs_;
   std::shared_ptr<store::SiteStore> store_;
   std::optional<trust::TrustState> state_;
+  std::shared_ptr<transfer::Origin> origin_;  // outlives the volumes; null: media
   std::optional<OpenedBundle> opened_;
   bool already_imported_ = false;
   bool may_be_older_ = false;  // than the newest release that the site has accepted
   std::optional<unpack::VolumeLeaves> media_;
+  std::optional<store::StoreWriter> writer_;
   std::optional<transfer::StagedLeaves> staged_;
-  std::optional<transfer::JoinedLeaves> leaves_;
+  std::unique_ptr<unpack::LeafSource> leaves_;
+  transfer::FetchedLeaves* fetched_ = nullptr;  // leaves_, when the origin is remote
   std::optional<unpack::BaseReader> base_;
   std::unique_ptr<unpack::GroupReader> groups_;
   plan::ImportPlan plan_;
-  std::optional<store::StoreWriter> writer_;
 };
 
 }  // namespace
 
 ImportPlanReport plan_import(const ImportOptions& options, const Cancel& cancel) {
-  return Import(options).plan(cancel);
+  return Import(options, cancel).plan(cancel);
 }
 
 ImportReport import_release(const ImportOptions& options, Progress& progress,
                             const Cancel& cancel) {
-  return Import(options).run(progress, cancel);
+  return Import(options, cancel).run(progress, cancel);
 }
 
 }  // namespace bundle

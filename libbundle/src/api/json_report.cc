@@ -119,6 +119,24 @@ std::string to_json(const InspectReport& r) {
   return print(out);
 }
 
+std::string to_json(const PublishReport& r) {
+  Json out;
+  out.set("product", r.product).set("removed", strings(r.removed));
+  out.set("bundles", list(r.bundles, [](const PublishedBundle& b) {
+            Json item;
+            item.set("version", b.version).set("bundle_id", b.bundle_id).set("bytes", b.bytes);
+            item.set("is_new", b.is_new);
+            return item;
+          }));
+  out.set("channels", list(r.channels, [](const PublishedChannel& c) {
+            Json item;
+            item.set("name", c.name).set("version", c.version).set("sequence", c.sequence);
+            item.set("moved", c.moved);
+            return item;
+          }));
+  return print(out);
+}
+
 std::string to_json(const ImportPlanReport& report) {
   return print(plan_json(report));
 }

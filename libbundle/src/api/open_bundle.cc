@@ -11,10 +11,14 @@
 namespace bundle::api {
 namespace {
 
-trust::TrustRoot find_by_fingerprint(const unpack::VolumeSet& volumes,
+trust::TrustRoot find_by_fingerprint(const std::vector<trust::SignatureFile>& carried,
                                      const std::string& fingerprint) {
-  auto candidates = unpack::carried_roots(volumes);
-  for (auto& key : unpack::carried_keys(volumes)) candidates.push_back(std::move(key));
+  std::vector<trust::RootFile> candidates;
+  for (const trust::SignatureFile& file : carried) {
+    if (file.name.ends_with(".root.json") || file.name.ends_with(".pub")) {
+      candidates.push_back(file);
+    }
+  }
   auto root = trust::find_root(candidates, fingerprint);
   if (!root) {
     throw Error(
@@ -24,20 +28,6 @@ trust::TrustRoot find_by_fingerprint(const unpack::VolumeSet& volumes,
         "medium is not from them.");
   }
   return *root;
-}
-
-trust::TrustRoot choose_root(FileSystem& fs, const unpack::VolumeSet& volumes,
-                             const TrustChoice& trust) {
-  if (trust.state != nullptr && trust.state->current()) return *trust.state->current();
-  if (!trust.file.empty()) {
-    const std::string text = read_text_file(fs, trust.file, format::kMaxDocumentBytes);
-    return trust::TrustRoot::load(text, trust.file.string());
-  }
-  if (!trust.fingerprint.empty()) return find_by_fingerprint(volumes, trust.fingerprint);
-  throw Error(
-      ErrorCode::no_trust, "nothing says whose signature to trust",
-      "Give the vendor's public key or root: --trust FILE; or --trust-fingerprint FP with the "
-      "fingerprint that the vendor told you by another way.");
 }
 
 void check_manifest(const OpenedBundle& bundle) {
@@ -61,10 +51,27 @@ void check_manifest(const OpenedBundle& bundle) {
 
 }  // namespace
 
+trust::TrustRoot choose_root(FileSystem& fs, const std::vector<trust::SignatureFile>& carried,
+                             const TrustChoice& trust) {
+  if (trust.state != nullptr && trust.state->current()) return *trust.state->current();
+  if (!trust.file.empty()) {
+    const std::string text = read_text_file(fs, trust.file, format::kMaxDocumentBytes);
+    return trust::TrustRoot::load(text, trust.file.string());
+  }
+  if (!trust.fingerprint.empty()) return find_by_fingerprint(carried, trust.fingerprint);
+  throw Error(
+      ErrorCode::no_trust, "nothing says whose signature to trust",
+      "Give the vendor's public key or root: --trust FILE; or --trust-fingerprint FP with the "
+      "fingerprint that the vendor told you by another way.");
+}
+
 OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
                          const TrustChoice& trust) {
-  unpack::VolumeSet volumes = unpack::open_volumes(fs, sources);
-  trust::TrustRoot chosen = choose_root(fs, volumes, trust);
+  return open_bundle(fs, unpack::open_volumes(fs, sources), trust);
+}
+
+OpenedBundle open_bundle(FileSystem& fs, unpack::VolumeSet volumes, const TrustChoice& trust) {
+  trust::TrustRoot chosen = choose_root(fs, unpack::carried_files(volumes), trust);
   trust::TrustRoot root = chosen;
   if (const auto chain = unpack::carried_roots(volumes); !chain.empty())
     root = root.update_all(chain);

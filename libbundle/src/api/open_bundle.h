@@ -28,8 +28,14 @@ struct OpenedBundle {
   trust::News news;  // verified by `root`; pointers may be past their dates
 };
 
-// Throws Error{no_trust} when nothing says whom to trust, and what open_volumes and verify_head
-// throw. Reads only.
+// The root to begin with; `carried` are the files that came along, for a fingerprint. Throws
+// Error{no_trust} when nothing says whom to trust.
+trust::TrustRoot choose_root(FileSystem& fs, const std::vector<trust::SignatureFile>& carried,
+                             const TrustChoice& trust);
+
+// Throws as choose_root, and what verify_head throws. Reads only.
+OpenedBundle open_bundle(FileSystem& fs, unpack::VolumeSet volumes, const TrustChoice& trust);
+// Also what open_volumes throws.
 OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
                          const TrustChoice& trust);
 

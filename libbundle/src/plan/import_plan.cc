@@ -17,12 +17,12 @@ class GroupSet {
 
   void add(std::uint32_t group) { wanted_[group] = true; }
   bool has(std::uint32_t group) const { return wanted_[group]; }
-  std::uint64_t packed_bytes() const {
-    std::uint64_t bytes = 0;
-    for (const Group& group : index_.groups) {
-      if (has(index_.group_number(group))) bytes += group.packed_size;
+  std::vector<std::uint32_t> list() const {
+    std::vector<std::uint32_t> groups;
+    for (std::uint32_t i = 0; i < wanted_.size(); ++i) {
+      if (wanted_[i]) groups.push_back(i);
     }
-    return bytes;
+    return groups;
   }
 
  private:
@@ -65,7 +65,10 @@ class Planner {
       const bool here = store != nullptr && store->has_blob(blob);
       (here ? plan.base_blobs : plan.base_missing).push_back(blob);
     }
-    plan.packed_bytes = for_ready_.packed_bytes();
+    plan.groups = for_ready_.list();
+    for (const std::uint32_t group : plan.groups) {
+      plan.packed_bytes += index_.groups[group].packed_size;
+    }
     if (plan.waiting.empty()) return;
     for (const Group& group : index_.groups) {
       if (!unknown_ && !for_waiting_.has(index_.group_number(group))) continue;

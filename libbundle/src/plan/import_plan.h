@@ -29,8 +29,9 @@ struct ImportPlan {
   // Leaves at hand that only waiting blobs need: kept at the site until the rest arrives.
   std::vector<std::uint32_t> to_stage;
   std::uint64_t bytes_to_stage = 0;
-  std::uint64_t bytes_partial = 0;  // of these blobs, on the disk from an interrupted import
-  std::uint64_t packed_bytes = 0;   // of the pack stream that ready blobs are made from
+  std::uint64_t bytes_partial = 0;    // of these blobs, on the disk from an interrupted import
+  std::vector<std::uint32_t> groups;  // ascending: what ready blobs are made from
+  std::uint64_t packed_bytes = 0;     // of these groups
   std::vector<std::uint32_t> missing_volumes;  // of the ones that were counted; empty: all are here
 
   // Of a delta: the base blobs that the ready and waiting blobs are made from and that are here.

@@ -39,10 +39,14 @@ std::string strong_etag(const HttpResponse& response) {
 class Download final : public Source {
  public:
   Download(DownloadOptions options, std::unique_ptr<HttpResponse> first)
-      : options_(std::move(options)),
-        response_(std::move(first)),
-        etag_(strong_etag(*response_)),
-        total_(response_->content_length()) {
+      : options_(std::move(options)), response_(std::move(first)) {
+    if (options_.part) {
+      offset_ = last_cut_at_ = options_.part->first;
+      total_ = *options_.part->last + 1;
+      return;
+    }
+    etag_ = strong_etag(*response_);
+    total_ = response_->content_length();
     if (!options_.size) return;
     if (total_ && *total_ != *options_.size) wrong_size(*total_);
     total_ = options_.size;
@@ -64,16 +68,17 @@ class Download final : public Source {
   DownloadOptions options_;
   std::unique_ptr<HttpResponse> response_;  // null after a cut
   std::string etag_;
-  std::optional<std::uint64_t> total_;
-  std::uint64_t offset_ = 0;       // bytes handed out
-  std::uint64_t last_cut_at_ = 0;  // offset_ when the connection was last cut
-  int cuts_ = 0;                   // in a row without progress
+  std::optional<std::uint64_t> total_;  // where the stream ends
+  std::uint64_t offset_ = 0;            // up to which bytes were handed out
+  std::uint64_t last_cut_at_ = 0;       // offset_ when the connection was last cut
+  int cuts_ = 0;                        // in a row without progress
   bool ended_ = false;
 };
 
 std::size_t Download::read(std::span<std::uint8_t> buffer) {
   while (!ended_ && !buffer.empty()) {
     try {
+      if (!response_ && options_.part && offset_ == *total_) break;  // cut after the last byte
       if (!response_) reopen();
       return read_once(buffer);
     } catch (const Error& error) {
@@ -96,7 +101,8 @@ std::size_t Download::read_once(std::span<std::uint8_t> buffer) {
     ended_ = true;
     return 0;
   }
-  if (options_.size && count > *options_.size - offset_) wrong_size(offset_ + count);
+  const std::optional<std::uint64_t> end = options_.part ? total_ : options_.size;
+  if (end && count > *end - offset_) wrong_size(offset_ + count);
   offset_ += count;
   return count;
 }
@@ -128,7 +134,9 @@ void Download::pause() const {
 
 void Download::reopen() {
   HttpRequest request = options_.request;
-  if (offset_ > 0) {
+  if (options_.part) {
+    request.range = ByteRange{offset_, options_.part->last};
+  } else if (offset_ > 0) {
     request.range = ByteRange{offset_, std::nullopt};
     if (!etag_.empty()) request.headers.add("If-Range", etag_);
   }
@@ -141,27 +149,36 @@ void Download::reopen() {
     case 416:  // shorter than what we have: it is not the same content any more
       changed();
     default:
-      throw_status(*response_, "continue " + options_.what);
+      throw_status(*response_, (options_.part ? "get a part of " : "continue ") + options_.what);
   }
 }
 
 void Download::accept_part() {
   const std::optional<std::string_view> header = response_->headers().find("Content-Range");
   const std::optional<ContentRange> range = header ? parse_content_range(*header) : std::nullopt;
-  const bool asked = offset_ > 0;
+  const bool asked = offset_ > 0 || options_.part;
   if (!asked || !range || range->first != offset_) {
     throw Error(ErrorCode::http_status,
                 fmt::format("{}: {} answers another byte range than the one from {}", options_.what,
                             response_->url().printable(), offset_),
                 "The server or a proxy on the way is broken; try another one.");
   }
-  if (total_ && range->total && *range->total != *total_) changed();
+  const std::optional<std::uint64_t> whole = options_.part ? options_.size : total_;
+  if (whole && range->total && *range->total != *whole) changed();
   if (total_ && range->last >= *total_) changed();
   const std::string tag = strong_etag(*response_);
   if (!etag_.empty() && !tag.empty() && tag != etag_) changed();
 }
 
 void Download::accept_whole() {
+  if (options_.part) {
+    const bool whole = offset_ == 0 && options_.size && *total_ == *options_.size;
+    if (whole && response_->content_length() == options_.size) return;
+    throw Error(ErrorCode::http_status,
+                fmt::format("{} gives the whole file where bytes {} to {} were asked for",
+                            response_->url().printable(), offset_, *total_ - 1),
+                "The server or a proxy on the way does not answer byte ranges: tell its operator.");
+  }
   if (offset_ == 0) {
     etag_ = strong_etag(*response_);
     const std::optional<std::uint64_t> length = response_->content_length();

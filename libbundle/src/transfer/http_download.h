@@ -24,6 +24,9 @@ std::optional<ContentRange> parse_content_range(std::string_view value);
 
 struct DownloadOptions {
   HttpRequest request;  // a GET without a range
+  // Only these bytes, both ends known. `size` is then that of the whole, the digest follows, and no
+  // first answer is given: it is asked for at the first read().
+  std::optional<ByteRange> part;
   HttpSend send;
   // What is downloaded, for messages.
   std::string what;
@@ -42,10 +45,11 @@ struct DownloadOptions {
 // Bytes after which the count of cuts starts again.
 inline constexpr std::uint64_t kResumeProgress = 64 * 1024;
 
-// Streams the body of `first`, which must be the 200 answer to `options.request`. After a cut or a
-// stall it asks for the rest (Range, If-Range with the ETag) through `options.send` and goes on. A
-// server that ignores Range is read again from byte 0 and what is known already is skipped.
-// read() throws Error{network|timeout|blob_mismatch|http_status|auth_failed|...}.
+// Streams the body of `first`, which must be the 200 answer to `options.request` (null with a
+// part). After a cut or a stall it asks for the rest (Range, If-Range with the ETag) through
+// `options.send` and goes on. A server that ignores Range is read again from byte 0 and what is
+// known already is skipped; when a part was asked for, that is Error{http_status} instead. read()
+// throws Error{network|timeout|blob_mismatch|http_status|auth_failed|...}.
 std::unique_ptr<Source> resume_download(DownloadOptions options,
                                         std::unique_ptr<HttpResponse> first);
 

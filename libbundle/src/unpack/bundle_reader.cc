@@ -89,10 +89,6 @@ std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes) {
   return tail_files(volumes, "", ".root.json");
 }
 
-std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes) {
-  return tail_files(volumes, "", ".pub");
-}
-
 std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes) {
   return tail_files(volumes, "", "");
 }

@@ -30,8 +30,6 @@ const std::string& head_document(const VolumeSet& volumes, std::string_view name
 
 // The trust roots that travel with a bundle, for following a rotation chain.
 std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes);
-// Bare public keys that travel with a bundle, for pinning one whose fingerprint is known.
-std::vector<trust::RootFile> carried_keys(const VolumeSet& volumes);
 
 // Everything that travels in the tails and beside the volumes.
 std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes);

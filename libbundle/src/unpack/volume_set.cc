@@ -52,7 +52,12 @@ void check_length(const ReadableFile& file, const VolumeHeader& header) {
 
 Bytes read_head(const Volume& volume) {
   const VolumeHeader& header = volume.header;
-  Bytes head = read_part(*volume.file, format::kVolumeHeaderSize, header.head_size);
+  const std::uint64_t end = format::kVolumeHeaderSize + header.head_size;
+  // With the padding behind it, by one reading.
+  Bytes head = read_part(*volume.file, format::kVolumeHeaderSize,
+                         header.data_offset - format::kVolumeHeaderSize);
+  const Bytes padding(head.begin() + static_cast<std::ptrdiff_t>(header.head_size), head.end());
+  head.resize(static_cast<std::size_t>(header.head_size));
   if (sha256(head) != header.head_digest) {
     throw Error(ErrorCode::volume_corrupt,
                 fmt::format("{}: the head (offset {} to {}) does not match its checksum",
@@ -60,8 +65,6 @@ Bytes read_head(const Volume& volume) {
                             format::kVolumeHeaderSize + header.head_size - 1),
                 std::string(kCopyHint));
   }
-  const std::uint64_t end = format::kVolumeHeaderSize + header.head_size;
-  const Bytes padding = read_part(*volume.file, end, header.data_offset - end);
   if (std::ranges::any_of(padding, [](std::uint8_t byte) { return byte != 0; })) {
     throw Error(ErrorCode::volume_corrupt,
                 fmt::format("{}: data where zero bytes belong (offset {} to {})",
@@ -174,6 +177,27 @@ std::vector<Path> volume_files(FileSystem& fs, const Path& source, const FileSta
   return files;
 }
 
+void add_volume(VolumeSet& set, std::unique_ptr<ReadableFile> opened, bool read_lists) {
+  Volume volume{std::move(opened), {}};
+  volume.header = read_header(*volume.file);
+  check_length(*volume.file, volume.header);
+  check_against(volume, set.volumes);
+  if (read_lists) {
+    const std::string path = volume.file->path().string();
+    const Bytes head = read_head(volume);
+    if (set.volumes.empty()) set.head = format::decode_file_list(head, path);
+    for (const NamedFile& file : read_tail(volume)) merge_file(set.tail, file, path);
+    check_tail(set.tail, path);
+  }
+  set.volumes.push_back(std::move(volume));
+}
+
+void finish(VolumeSet& set) {
+  std::ranges::stable_sort(set.volumes, {}, [](const Volume& v) { return v.header.number; });
+  set.bundle_id = set.volumes.front().header.bundle_id;
+  set.count = set.volumes.front().header.count;
+}
+
 FileStatus require_status(FileSystem& fs, const Path& source) {
   auto status = fs.status(source);
   if (status && status->kind == FileKind::symlink) {
@@ -193,17 +217,7 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources) {
   std::set<Path> folders;
   for (const Path& source : sources) {
     const FileStatus status = require_status(fs, source);
-    for (const Path& path : volume_files(fs, source, status)) {
-      Volume volume{fs.open(path), {}};
-      volume.header = read_header(*volume.file);
-      check_length(*volume.file, volume.header);
-      check_against(volume, set.volumes);
-      const Bytes head = read_head(volume);
-      if (set.volumes.empty()) set.head = format::decode_file_list(head, path.string());
-      for (const NamedFile& file : read_tail(volume)) merge_file(set.tail, file, path.string());
-      check_tail(set.tail, path.string());
-      set.volumes.push_back(std::move(volume));
-    }
+    for (const Path& path : volume_files(fs, source, status)) add_volume(set, fs.open(path), true);
     const Path folder = status.kind == FileKind::directory ? source : source.parent_path();
     folders.insert(folder.empty() ? Path(".") : folder);
   }
@@ -215,10 +229,21 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources) {
                 "Check that this is the right stick and folder.");
   }
   for (const Path& folder : folders) merge_loose_files(fs, folder, set);
-  std::ranges::stable_sort(set.volumes, {}, [](const Volume& v) { return v.header.number; });
-  set.bundle_id = set.volumes.front().header.bundle_id;
-  set.count = set.volumes.front().header.count;
+  finish(set);
   set.folders.assign(folders.begin(), folders.end());
+  return set;
+}
+
+VolumeSet open_volumes(std::vector<std::unique_ptr<ReadableFile>> files, const FileList& loose) {
+  if (files.empty()) throw Error(ErrorCode::not_a_bundle, "a bundle without volumes");
+  VolumeSet set;
+  for (auto& file : files) add_volume(set, std::move(file), set.volumes.empty());
+  const std::string where = set.volumes.front().file->path().string();
+  for (const NamedFile& file : loose) {
+    merge_file(set.tail, file, where);
+    check_tail(set.tail, where);
+  }
+  finish(set);
   return set;
 }
 
@@ -272,17 +297,21 @@ std::uint64_t VolumeLeaves::offset(const Extent& extent, std::uint32_t leaf) con
 
 void VolumeLeaves::read(std::uint32_t leaf, std::size_t copy,
                         std::span<std::uint8_t> buffer) const {
-  const Extent& place = extent(leaf, copy);
-  if (place.volume->file->read_at(offset(place, leaf), buffer) != buffer.size()) {
+  const Place from = place(leaf, copy);
+  if (from.file->read_at(from.offset, buffer) != buffer.size()) {
     throw Error(ErrorCode::volume_truncated,
-                fmt::format("{} ends early", place.volume->file->path().string()),
-                std::string(kCopyHint));
+                fmt::format("{} ends early", from.file->path().string()), std::string(kCopyHint));
   }
 }
 
+VolumeLeaves::Place VolumeLeaves::place(std::uint32_t leaf, std::size_t copy) const {
+  const Extent& found = extent(leaf, copy);
+  return {found.volume->file.get(), offset(found, leaf)};
+}
+
 std::string VolumeLeaves::where(std::uint32_t leaf, std::size_t copy) const {
-  const Extent& place = extent(leaf, copy);
-  return fmt::format("{} at offset {}", place.volume->file->path().string(), offset(place, leaf));
+  const Place from = place(leaf, copy);
+  return fmt::format("{} at offset {}", from.file->path().string(), from.offset);
 }
 
 }  // namespace bundle::unpack

@@ -35,6 +35,12 @@ struct VolumeSet {
 // Peak memory: twice the head.
 VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources);
 
+// The same for volumes that are open already and may be far away: of the first one head and tail
+// are read, of the others the header, which must name the same head. `loose` are the documents that
+// stand beside them. Throws Error{not_a_bundle} when `files` is empty.
+VolumeSet open_volumes(std::vector<std::unique_ptr<ReadableFile>> files,
+                       const format::FileList& loose);
+
 // True when `path` is a folder with volumes in it, or a volume.
 bool looks_like_bundle(FileSystem& fs, const Path& path);
 
@@ -49,6 +55,13 @@ class VolumeLeaves final : public LeafSource {
   std::size_t copies(std::uint32_t leaf) const override;
   void read(std::uint32_t leaf, std::size_t copy, std::span<std::uint8_t> buffer) const override;
   std::string where(std::uint32_t leaf, std::size_t copy) const override;
+
+  // Where a leaf stands. Leaves that follow each other in a volume do so in its file.
+  struct Place {
+    const ReadableFile* file = nullptr;
+    std::uint64_t offset = 0;
+  };
+  Place place(std::uint32_t leaf, std::size_t copy) const;
 
  private:
   struct Extent {
