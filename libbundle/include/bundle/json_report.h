@@ -6,6 +6,7 @@
 #include "bundle/error.h"
 #include "bundle/import.h"
 #include "bundle/make.h"
+#include "bundle/mirror.h"
 #include "bundle/publish.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
@@ -19,6 +20,8 @@ std::string to_json(const SignReport& report);
 std::string to_json(const CosignReport& report);
 std::string to_json(const InspectReport& report);
 std::string to_json(const PublishReport& report);
+std::string to_json(const MirrorReport& report);
+std::string to_json(const MirrorCheck& report);
 std::string to_json(const ImportPlanReport& report);
 std::string to_json(const ImportReport& report);
 std::string to_json(const VerifyReport& report);

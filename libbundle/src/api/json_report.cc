@@ -137,6 +137,34 @@ std::string to_json(const PublishReport& r) {
   return print(out);
 }
 
+std::string to_json(const MirrorReport& r) {
+  Json out;
+  out.set("started", r.started).set("seconds", r.seconds).set("requests", r.requests);
+  out.set("outside_window", r.outside_window).set("dry_run", r.dry_run);
+  out.set("notes", strings(r.notes)).set("exit_status", r.exit_status());
+  out.set("releases", list(r.releases, [](const MirroredRelease& m) {
+            Json item;
+            item.set("origin", m.origin).set("channel", m.channel).set("store", m.store);
+            item.set("version", m.version).set("state", m.state).set("removed", m.removed);
+            item.set("bytes_fetched", m.bytes_fetched).set("bytes_new", m.bytes_new);
+            item.set("exit_status", m.exit_status).set("message", m.message).set("hint", m.hint);
+            return item;
+          }));
+  return print(out);
+}
+
+std::string to_json(const MirrorCheck& r) {
+  Json out;
+  out.set("blobs", r.blobs).set("bytes", r.bytes).set("left", std::uint64_t{r.left()});
+  out.set("problems", list(r.problems, [](const MirrorProblem& p) {
+            Json item;
+            item.set("store", p.store).set("release", p.release).set("digest", p.digest);
+            item.set("problem", p.problem).set("repaired", p.repaired);
+            return item;
+          }));
+  return print(out);
+}
+
 std::string to_json(const ImportPlanReport& report) {
   return print(plan_json(report));
 }

@@ -45,6 +45,8 @@ std::uint16_t read_minute(const std::string& text) {
   return static_cast<std::uint16_t>(hours * 60 + minutes);
 }
 
+}  // namespace
+
 MaintenanceWindow read_window(const Json& json) {
   MaintenanceWindow window;
   window.from = read_minute(json.at("from").as_string());
@@ -58,8 +60,6 @@ MaintenanceWindow read_window(const Json& json) {
   }
   return window;
 }
-
-}  // namespace
 
 bool MaintenanceWindow::is_open(UnixTime time) const {
   const int length = from < to ? to - from : to - from + kMinutesPerDay;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/time.h"
+#include "codec/json.h"
 
 namespace bundle::release {
 
@@ -32,6 +33,9 @@ struct SiteConfig {
   std::vector<MaintenanceWindow> maintenance_windows;  // empty: the site has not fixed any
   std::chrono::seconds hook_time_limit{900};           // for each hook
 };
+
+// Of {days, from, to} as the schemas have it.
+MaintenanceWindow read_window(const codec::Json& json);
 
 inline constexpr std::size_t kMaxSiteConfigBytes = 64 * 1024;
 

@@ -1,0 +1,59 @@
+// What mirror-sync is told: mirror.yaml. Its keys: docs/mirror.md and schemas/mirror.schema.json.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/file_system.h"
+#include "release/site_config.h"
+#include "release/version.h"
+
+namespace bundle::release {
+
+struct MirrorOrigin {
+  std::string name;
+  std::string address;
+  Path ca;
+  Path credentials;
+};
+
+struct MirrorStore {
+  std::string name;
+  Path path;
+  Path trust;  // pinned at the first sync
+};
+
+struct Mirror {
+  std::string origin;
+  std::vector<std::string> stores;
+  std::vector<std::string> channels;
+  std::vector<VersionPattern> versions;  // further releases besides those of the channels
+  std::size_t keep = 0;                  // newest releases that stay in the stores; 0: all
+};
+
+struct MirrorConfig {
+  Path state;
+  Path metrics;  // empty: none
+  std::vector<MirrorOrigin> origins;
+  std::vector<MirrorStore> stores;
+  std::vector<Mirror> mirrors;
+  std::uint64_t bytes_per_second = 0;
+  unsigned connections = 4;
+  std::vector<MaintenanceWindow> windows;
+  Path hooks;
+  std::chrono::seconds hook_time_limit{900};
+
+  // Names in `mirrors` are known ones.
+  const MirrorOrigin& origin(std::string_view name) const;
+  const MirrorStore& store(std::string_view name) const;
+};
+
+inline constexpr std::size_t kMaxMirrorConfigBytes = 4 * 1024 * 1024;
+
+// Throws Error{config_invalid} with file:line:column, Error{limit}. `file` names the text.
+MirrorConfig parse_mirror_config(std::string_view text, const std::string& file);
+
+}  // namespace bundle::release
