@@ -26,6 +26,8 @@ constexpr int kMaxColumns = 100;
 constexpr int kStepsPerRow = 16;
 constexpr int kStepsPerCall = 100;  // of the progress handler
 
+constexpr std::string_view kColumnsOfTable = "table_xinfo";
+
 struct CloseDatabase {
   void operator()(sqlite3* db) const { sqlite3_close(db); }
 };
@@ -49,6 +51,7 @@ class ColumnReader {
   std::string read(std::span<std::uint8_t> file, const std::function<void(ByteView)>& take) {
     if (const int code = open(file); code != SQLITE_OK) return problem_of(code);
     if (std::string problem = find_table(); !problem.empty()) return problem;
+    if (std::string problem = find_column(); !problem.empty()) return problem;
     return read_rows(file.size(), take);
   }
 
@@ -110,6 +113,25 @@ class ColumnReader {
     return fmt::format("it has no table {}", column_.table);
   }
 
+  // A generated column would run the expression that the file gives for it.
+  std::string find_column() {
+    constexpr int kName = 1;
+    constexpr int kHidden = 6;
+    int code = SQLITE_OK;
+    const Statement statement =
+        prepare(fmt::format("PRAGMA {}(\"{}\")", kColumnsOfTable, column_.table), code);
+    if (!statement) return problem_of(code);
+    while ((code = sqlite3_step(statement.get())) == SQLITE_ROW) {
+      const auto* name = sqlite3_column_text(statement.get(), kName);
+      if (name == nullptr) throw std::bad_alloc();
+      if (column_.column != reinterpret_cast<const char*>(name)) continue;
+      const bool stored_as_is = sqlite3_column_int(statement.get(), kHidden) == 0;
+      return stored_as_is ? std::string() : fmt::format("{} is a generated column", column_.column);
+    }
+    if (code != SQLITE_DONE) return problem_of(code);
+    return fmt::format("its table has no column {}", column_.column);
+  }
+
   std::string read_rows(std::size_t file_bytes, const std::function<void(ByteView)>& take) {
     sqlite3_limit(db_.get(), SQLITE_LIMIT_LENGTH, static_cast<int>(limits_.value_bytes));
     steps_left_ = static_cast<std::int64_t>(limits_.rows) * kStepsPerRow + kSchemaSteps;
@@ -139,10 +161,12 @@ class ColumnReader {
     return Statement(raw);
   }
 
-  // Whatever the schema says, this column and `sqlite_master` are all that is read.
+  // Whatever the schema says, this column, its description and `sqlite_master` are all that is
+  // read.
   static int authorize(void* self, int action, const char* first, const char* second,
                        const char* /*database*/, const char* /*trigger*/) {
     if (action == SQLITE_SELECT) return SQLITE_OK;
+    if (action == SQLITE_PRAGMA && first == kColumnsOfTable) return SQLITE_OK;
     if (action != SQLITE_READ || first == nullptr || second == nullptr) return SQLITE_DENY;
     const SqliteColumn& wanted = static_cast<const ColumnReader*>(self)->column_;
     const bool allowed = std::string_view(first) == "sqlite_master" ||
