@@ -165,7 +165,7 @@ void add_unusual_zlib(Tier& tier) {
     for (const int level : kZlibLevels) tier.add(zlib_spec(level, mem_level, kDefaultStrategy));
   }
   for (const int level : {6, 9}) {
-    for (const std::uint32_t kib : {128, 64}) {
+    for (const std::uint32_t kib : {128U, 64U}) {
       for (const bool independent : {false, true})
         tier.add(pigz_spec(level, kib << 10, independent));
     }

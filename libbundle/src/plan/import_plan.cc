@@ -13,7 +13,7 @@ using format::Index;
 // Which groups are wanted.
 class GroupSet {
  public:
-  explicit GroupSet(const Index& index) : index_(index), wanted_(index.groups.size(), false) {}
+  explicit GroupSet(const Index& index) : wanted_(index.groups.size(), false) {}
 
   void add(std::uint32_t group) { wanted_[group] = true; }
   bool has(std::uint32_t group) const { return wanted_[group]; }
@@ -26,7 +26,6 @@ class GroupSet {
   }
 
  private:
-  const Index& index_;
   std::vector<bool> wanted_;
 };
 

@@ -13,7 +13,6 @@ namespace bundle::trust {
 namespace {
 
 constexpr std::string_view kSignatureSuffix = ".minisig";
-constexpr std::string_view kDocumentSuffix = ".json";
 constexpr std::size_t kKeyIdDigits = 16;
 
 bool is_news_stem(std::string_view stem) {
