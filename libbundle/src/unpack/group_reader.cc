@@ -6,7 +6,7 @@
 
 #include "bundle/error.h"
 #include "codec/zstd.h"
-#include "unpack/recipe_player.h"
+#include "format/recipe.h"
 
 namespace bundle::unpack {
 namespace {
@@ -170,6 +170,48 @@ void GroupReader::read_ahead(std::uint32_t group) {
   bool mine = false;
   claim(group, *promise, mine);
   if (mine) ahead_.submit([this, group, promise] { fulfil(group, *promise); });
+}
+
+Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size) {
+  const format::Index& index = groups.index();
+  Bytes recipe;
+  recipe.reserve(size);
+  while (recipe.size() < size) {
+    const format::Group& group = *index.find_group(format::kRecipeStream, offset);
+    const auto plain = groups.get(index.group_number(group));
+    const auto within = static_cast<std::size_t>(offset - group.plain_offset);
+    const std::size_t part = std::min(size - recipe.size(), plain->size() - within);
+    const ByteView bytes = ByteView(*plain).subspan(within, part);
+    recipe.insert(recipe.end(), bytes.begin(), bytes.end());
+    offset += part;
+  }
+  return recipe;
+}
+
+std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group& group) {
+  const format::Index& index = groups.index();
+  const auto refuse = [&](std::string_view reason) {
+    throw Error(ErrorCode::index_invalid,
+                fmt::format("the reference of group {} {}", index.group_number(group), reason),
+                std::string(format::kMadeWrong));
+  };
+  const Bytes list = read_recipe_stream(groups, group.reference_offset, group.reference_size);
+  format::RecipeReader reader(list, index, Digest());
+  std::vector<format::Run> runs;
+  std::uint64_t bytes = 0;
+  format::Segment segment;
+  while (reader.next_segment(segment)) {
+    if (segment.kind != format::SegmentKind::plain) refuse("is not made of base blobs alone");
+    for (std::uint64_t i = 0; i < segment.runs; ++i) {
+      runs.push_back(reader.next_run());
+      if (!format::is_base_source(runs.back().source)) refuse("is not made of base blobs alone");
+      if (runs.back().length > format::kMaxReferenceBytes - bytes) refuse("is too large");
+      bytes += runs.back().length;
+    }
+  }
+  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes)
+    refuse("and the group are too large");
+  return runs;
 }
 
 }  // namespace bundle::unpack

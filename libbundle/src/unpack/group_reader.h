@@ -8,10 +8,12 @@
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/thread_pool.h"
 #include "format/index.h"
+#include "format/recipe.h"
 #include "unpack/base_reader.h"
 #include "unpack/leaf_source.h"
 
@@ -80,5 +82,12 @@ class GroupReader {
   std::uint64_t held_ = 0;
   ThreadPool ahead_{1, 4};  // last member: its thread ends first
 };
+
+// Bytes of the recipe stream. Throws what GroupReader throws.
+Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size);
+
+// The base runs whose bytes, joined, are the group's reference. Throws Error{index_invalid} when
+// the list breaks docs/bundle-format.md section 4.5, and what GroupReader throws.
+std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group& group);
 
 }  // namespace bundle::unpack

@@ -167,22 +167,6 @@ void play_deflate(RecipeReader& recipe, const Segment& segment, RunReader& runs,
 
 }  // namespace
 
-Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size) {
-  const Index& index = groups.index();
-  Bytes recipe;
-  recipe.reserve(size);
-  while (recipe.size() < size) {
-    const Group& group = *index.find_group(format::kRecipeStream, offset);
-    const auto plain = groups.get(index.group_number(group));
-    const auto within = static_cast<std::size_t>(offset - group.plain_offset);
-    const std::size_t part = std::min(size - recipe.size(), plain->size() - within);
-    const ByteView bytes = ByteView(*plain).subspan(within, part);
-    recipe.insert(recipe.end(), bytes.begin(), bytes.end());
-    offset += part;
-  }
-  return recipe;
-}
-
 Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob) {
   return read_recipe_stream(groups, blob.recipe_offset, blob.recipe_size);
 }
@@ -244,32 +228,6 @@ void visit_groups(ByteView recipe, const format::Index& index, const Digest& blo
       offset = group.plain_offset + group.plain_size;
     }
   });
-}
-
-std::vector<Run> reference_runs(GroupReader& groups, const Group& group) {
-  const Index& index = groups.index();
-  const auto refuse = [&](std::string_view reason) {
-    throw Error(ErrorCode::index_invalid,
-                fmt::format("the reference of group {} {}", index.group_number(group), reason),
-                std::string(format::kMadeWrong));
-  };
-  const Bytes list = read_recipe_stream(groups, group.reference_offset, group.reference_size);
-  RecipeReader reader(list, index, Digest());
-  std::vector<Run> runs;
-  std::uint64_t bytes = 0;
-  Segment segment;
-  while (reader.next_segment(segment)) {
-    if (segment.kind != SegmentKind::plain) refuse("is not made of base blobs alone");
-    for (std::uint64_t i = 0; i < segment.runs; ++i) {
-      runs.push_back(reader.next_run());
-      if (!format::is_base_source(runs.back().source)) refuse("is not made of base blobs alone");
-      if (runs.back().length > format::kMaxReferenceBytes - bytes) refuse("is too large");
-      bytes += runs.back().length;
-    }
-  }
-  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes)
-    refuse("and the group are too large");
-  return runs;
 }
 
 }  // namespace bundle::unpack

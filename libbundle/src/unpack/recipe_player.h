@@ -12,8 +12,7 @@
 
 namespace bundle::unpack {
 
-// Bytes of the recipe stream, and a blob's recipe. Throw what GroupReader throws.
-Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size);
+// A blob's recipe. Throws what GroupReader throws.
 Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob);
 
 // Writes the blob's bytes from offset `skip` on to `out`. `skip` is allowed only when the recipe
@@ -29,10 +28,6 @@ bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob
 // Calls visit(run) for every run of the recipe, in order of use.
 void visit_runs(ByteView recipe, const format::Index& index, const Digest& blob,
                 const std::function<void(const format::Run&)>& visit);
-
-// The base runs whose bytes, joined, are the group's reference. Throws Error{index_invalid} when
-// the list breaks docs/bundle-format.md section 4.5, and what GroupReader throws.
-std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group& group);
 
 // Calls visit(group number) for every group that the recipe's runs touch, in order of use;
 // the same group may be visited several times.
