@@ -131,12 +131,6 @@ TEST(EncoderMatch, ALaterTierIsOnlyTriedWhenNothingBeforeFits) {
   EXPECT_EQ(found_in({{go_spec(6)}, {}}), std::nullopt);
 }
 
-TEST(EncoderMatch, KnowsTheZlibOfThisMachine) {
-  EXPECT_TRUE(zlib_is_known());
-  EXPECT_NO_THROW(require_known_encoder(kZlibFamily));
-  EXPECT_NO_THROW(require_known_encoder(kGoFamily));
-}
-
 TEST(EncoderMatch, ClaimsNothingForAStreamWithOneOtherByte) {
   const Bytes plain = sample_text(600'000, 3);
   Bytes original = encode(zlib_spec(6, 8, Z_DEFAULT_STRATEGY), plain, plain.size());

@@ -8,6 +8,7 @@
 #include "bundle/error.h"
 #include "codec/deflate/go_deflate.h"
 #include "codec/deflate/klauspost_deflate.h"
+#include "codec/deflate/pigz_deflate.h"
 #include "codec/deflate/zlib_deflate.h"
 #include "codec/token_coder.h"
 
@@ -137,9 +138,8 @@ void add_usual_zlib(Tier& tier) {
 
 std::vector<EncoderSpec> usual_candidates(std::uint8_t xfl) {
   Tier tier;
-  const bool zlib = zlib_is_known();
-  if (zlib && xfl == 2) tier.add(zlib_spec(9, 8, kDefaultStrategy));
-  if (zlib && xfl == 4) tier.add(zlib_spec(1, 8, kDefaultStrategy));
+  if (xfl == 2) tier.add(zlib_spec(9, 8, kDefaultStrategy));
+  if (xfl == 4) tier.add(zlib_spec(1, 8, kDefaultStrategy));
   for (const int level : kGoLevels) tier.add(go_spec(level));
   for (const auto version : {KlauspostVersion::v1_18, KlauspostVersion::v1_19}) {
     for (const int level : kKlauspostLevels) {
@@ -147,7 +147,7 @@ std::vector<EncoderSpec> usual_candidates(std::uint8_t xfl) {
       tier.add(klauspost_spec(level, version));
     }
   }
-  if (zlib) add_usual_zlib(tier);
+  add_usual_zlib(tier);
   tier.add(pgzip_spec(4, PgzipDeflate::kDefaultBlockBytes, KlauspostVersion::v1_15));
   tier.add(klauspost_spec(4, KlauspostVersion::v1_15));
   return tier.take();
@@ -177,7 +177,7 @@ std::vector<EncoderSpec> unusual_candidates() {
   for (const int level : {7, 8, 9}) {
     tier.add(pgzip_spec(level, PgzipDeflate::kDefaultBlockBytes, KlauspostVersion::v1_20));
   }
-  if (zlib_is_known()) add_unusual_zlib(tier);
+  add_unusual_zlib(tier);
   return tier.take();
 }
 
@@ -261,22 +261,6 @@ std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out)
 
 CandidateTiers encoder_candidates(std::uint8_t xfl) {
   return {usual_candidates(xfl), unusual_candidates()};
-}
-
-bool zlib_is_known() {
-  static const bool known = zlib_sample_digest().text() == kKnownZlibSample;
-  return known;
-}
-
-void require_known_encoder(std::uint32_t family) {
-  const bool needs_zlib = family == kZlibFamily || family == kPigzFamily;
-  if (!needs_zlib || zlib_is_known()) return;
-  throw Error(ErrorCode::unsupported,
-              fmt::format("blobs of the bundle are rebuilt with zlib, and the zlib of this machine "
-                          "({}) compresses otherwise than zlib 1.2.11 to 1.3 do",
-                          zlib_build()),
-              "Run a bundle-import that is linked with stock zlib (the static build), or import on "
-              "another machine and copy the store.");
 }
 
 }  // namespace bundle::codec

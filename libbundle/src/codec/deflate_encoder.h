@@ -47,7 +47,7 @@ class DeflateEncoder : public Sink {
 
 // Writes to `out`, which must outlive the encoder. Throws Error{unsupported} for a family that this
 // program lacks, Error{recipe_invalid} for parameters out of range.
-// Memory: zlib 260 KiB, pigz that and one block, the others under 1 MiB.
+// Memory: under 1 MiB.
 std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out);
 
 // Groups of candidates, the likelier group first.
@@ -55,14 +55,6 @@ using CandidateTiers = std::vector<std::vector<EncoderSpec>>;
 
 // Encoders in the order in which a builder should try them on a stream whose gzip header has the
 // extra-flags byte `xfl` (RFC 1952: 2 slowest, 4 fastest): the usual ones, then unusual settings.
-// Without those over zlib when zlib_is_known() is false.
 CandidateTiers encoder_candidates(std::uint8_t xfl);
-
-// Families 1 and 5 run the zlib of this machine, and builds of zlib differ in their output
-// (zlib-ng, vendors' patches). The known answer is what zlib 1.2.11 to 1.3 make of a fixed sample
-// at all levels and strategies. Computed once, about 50 ms. Thread-safe.
-bool zlib_is_known();
-// Throws Error{unsupported} when zlib_is_known() is false and `family` needs zlib.
-void require_known_encoder(std::uint32_t family);
 
 }  // namespace bundle::codec

@@ -195,10 +195,7 @@ class PieceDecoder {
       };
       if (!read_code_lengths(read, lengths)) bad_corrections("a description of codes is wrong");
     }
-    for (std::uint32_t at = 0; at < description.size; at += 8) {
-      const unsigned count = std::min(8U, description.size - at);
-      bits_.put(description.bytes[at / 8] & ((1U << count) - 1), count);
-    }
+    bits_.put_string(description.bytes, description.size);
     std::array<CodeWord, kLiteralSymbols> literals;
     std::array<CodeWord, kDistanceSymbols> distances;
     assign_code_words(lengths.literals, literals);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "codec/deflate_encoder.h"
 #include "format/byte_reader.h"
 
 namespace bundle::format {
@@ -28,11 +27,6 @@ void check_features(const std::vector<std::uint32_t>& features) {
         fmt::format("the bundle needs format features that this program lacks: {}", missing),
         "Use the newer bundle-import that came with the release. Nothing was written.");
   }
-  const auto needs = [&](Feature feature) {
-    return std::ranges::find(features, static_cast<std::uint32_t>(feature)) != features.end();
-  };
-  if (needs(Feature::deflate_zlib)) codec::require_known_encoder(codec::kZlibFamily);
-  if (needs(Feature::deflate_pigz)) codec::require_known_encoder(codec::kPigzFamily);
 }
 
 Group decode_group(ByteReader& in, bool reference_allowed) {

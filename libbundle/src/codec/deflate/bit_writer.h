@@ -81,6 +81,15 @@ class BitWriter {
     cursor.settle();
     close(cursor);
   }
+  /// Any number, lowest first.
+  void put_string(std::span<const uint8_t> bytes, size_t size) {
+    for (size_t at = 0; at < size; at += 8) {
+      const auto count = static_cast<unsigned>(size - at < 8 ? size - at : 8);
+      put(bytes[at / 8] & ((1u << count) - 1), count);
+    }
+  }
+  /// Of the byte under way, 0 to 7.
+  unsigned pending_bits() const { return count_; }
   /// Fills the current byte with zero bits.
   void align() {
     if (count_ != 0) put(0, 8 - count_);

@@ -1,166 +1,372 @@
 #include "codec/deflate/zlib_deflate.h"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
-#include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "bundle/error.h"
-#include "crypto/digest.h"
+#include "codec/deflate/deflate_format.h"
+#include "codec/deflate/match_length.h"
+#include "codec/deflate/saturated_subtract.h"
+#include "codec/deflate/zlib_block_writer.h"
 
 namespace bundle::codec {
 namespace {
 
-constexpr int kRawWindowBits = -15;
-constexpr size_t kOutputBuffer = 64 * 1024;
+/// zlib's table of levels (deflate.c), its names.
+struct Level {
+  bool greedy;
+  uint16_t good_length;  // a quarter of the chain after a match of this length
+  uint16_t max_lazy;     // lazy: no search after this length; greedy: longer ones are not inserted
+  uint16_t nice_length;  // a match of this length ends a search
+  uint16_t max_chain;    // candidates looked at in one search
+};
+constexpr std::array<Level, 9> kLevels = {{
+    {true, 4, 4, 8, 4},
+    {true, 4, 5, 16, 8},
+    {true, 4, 6, 32, 32},
+    {false, 4, 4, 16, 16},
+    {false, 8, 16, 32, 32},
+    {false, 8, 16, 128, 128},
+    {false, 8, 32, 128, 256},
+    {false, 32, 128, 258, 1024},
+    {false, 32, 258, 258, 4096},
+}};
+
+constexpr int kFiltered = 1;
+constexpr int kHuffmanOnly = 2;
+constexpr int kRunLength = 3;
+constexpr int kFixed = 4;
+
+constexpr uint32_t kHalfWindow = kMaxDistance;
+constexpr uint32_t kWindowBytes = 2 * kHalfWindow;
+constexpr uint32_t kMinLookahead = kMaxMatch + kMinMatch + 1;
+constexpr uint32_t kReach = kHalfWindow - kMinLookahead;
+constexpr uint32_t kMoveAt = kHalfWindow + kReach;
+constexpr uint32_t kTooFar = 4096;  // a match of 3 bytes is not taken from further
+constexpr uint32_t kNoMatch = kMinMatch - 1;
+
+enum class Method : uint8_t { greedy, lazy, run_length, literals };
+
+Method method_of(const Level& level, int strategy) {
+  if (strategy == kHuffmanOnly) return Method::literals;
+  if (strategy == kRunLength) return Method::run_length;
+  return level.greedy ? Method::greedy : Method::lazy;
+}
 
 }  // namespace
 
-struct ZlibDeflate::State {
-  explicit State(ByteSink to) : sink(std::move(to)) {}
-  ByteSink sink;
-  z_stream stream{};
-  std::array<uint8_t, kOutputBuffer> buffer{};
-};
-
-ZlibDeflate::ZlibDeflate(int level, ByteSink sink, int mem_level, int strategy)
-    : state_(std::make_unique<State>(std::move(sink))) {
-  if (deflateInit2(&state_->stream, level, Z_DEFLATED, kRawWindowBits, mem_level, strategy) !=
-      Z_OK) {
-    throw Error(ErrorCode::recipe_invalid, "zlib refuses the encoder parameters of a recipe");
+/// Table entries are window positions; 0 is none, so that position 0 is never a match. They move
+/// down with the window.
+class ZlibDeflate::Encoder {
+ public:
+  Encoder(int level, ByteSink sink, int mem_level, int strategy)
+      : level_(kLevels[static_cast<size_t>(level - 1)]),
+        method_(method_of(level_, strategy)),
+        filtered_(strategy == kFiltered),
+        hash_shift_((static_cast<unsigned>(mem_level) + 9) / 3),
+        hash_mask_((1u << (mem_level + 7)) - 1),
+        block_tokens_((size_t{1} << (mem_level + 6)) - 1),
+        heads_(size_t{hash_mask_} + 1),
+        tokens_(block_tokens_ + 1),
+        blocks_(std::move(sink), strategy == kFixed) {
+    std::memset(window_, 0, sizeof window_);
+    std::memset(links_, 0, sizeof links_);
   }
-}
-ZlibDeflate::~ZlibDeflate() {
-  deflateEnd(&state_->stream);
-}
 
-void ZlibDeflate::write(std::span<const uint8_t> plain) {
-  run(plain, Z_NO_FLUSH);
-}
-void ZlibDeflate::finish() {
-  run({}, Z_FINISH);
-}
-
-void ZlibDeflate::run(std::span<const uint8_t> plain, int flush) {
-  z_stream& stream = state_->stream;
-  do {
-    const auto part = plain.first(std::min<size_t>(plain.size(), std::numeric_limits<uInt>::max()));
-    plain = plain.subspan(part.size());
-    stream.next_in = const_cast<Bytef*>(part.data());  // zlib's API predates const
-    stream.avail_in = static_cast<uInt>(part.size());
-    do {
-      stream.next_out = state_->buffer.data();
-      stream.avail_out = static_cast<uInt>(kOutputBuffer);
-      if (deflate(&stream, plain.empty() ? flush : Z_NO_FLUSH) == Z_STREAM_ERROR) {
-        throw Error(ErrorCode::internal, "zlib lost its state");
-      }
-      const size_t made = kOutputBuffer - stream.avail_out;
-      if (made != 0) state_->sink({state_->buffer.data(), made});
-    } while (stream.avail_out == 0);
-  } while (!plain.empty());
-}
-
-PigzDeflate::PigzDeflate(int level, ByteSink sink, size_t block_bytes, bool independent)
-    : zlib_(level, std::move(sink), 8, Z_DEFAULT_STRATEGY),
-      block_bytes_(block_bytes),
-      independent_(independent),
-      tail_(std::make_unique<uint8_t[]>(kDictionaryBytes)) {}
-
-void PigzDeflate::write(std::span<const uint8_t> plain) {
-  while (!plain.empty()) {
-    if (in_block_ == block_bytes_) end_block();  // only now it is known not to be the last one
-    const auto part = plain.first(std::min(plain.size(), block_bytes_ - in_block_));
-    zlib_.write(part);
-    const auto end = part.last(std::min(part.size(), kDictionaryBytes));
-    const size_t kept = std::min(tail_size_, kDictionaryBytes - end.size());
-    std::memmove(tail_.get(), tail_.get() + tail_size_ - kept, kept);
-    std::memcpy(tail_.get() + kept, end.data(), end.size());
-    tail_size_ = kept + end.size();
-    in_block_ += part.size();
-    plain = plain.subspan(part.size());
-  }
-}
-
-void PigzDeflate::finish() {
-  zlib_.finish();
-}
-
-/// Goes to a byte boundary with empty fixed blocks when that is possible: they take ten bits each.
-void PigzDeflate::end_block() {
-  z_stream& stream = zlib_.state_->stream;
-  zlib_.run({}, Z_BLOCK);
-  int bits = 0;
-  deflatePending(&stream, nullptr, &bits);
-  if ((bits & 1) != 0 || independent_) {
-    zlib_.run({}, Z_SYNC_FLUSH);
-  } else if ((bits & 7) != 0) {
-    do {
-      constexpr int kEmptyFixedBlockBits = 10;
-      constexpr int kEmptyFixedBlock = 2;
-      deflatePrime(&stream, kEmptyFixedBlockBits, kEmptyFixedBlock);
-      deflatePending(&stream, nullptr, &bits);
-    } while ((bits & 7) != 0);
-    zlib_.run({}, Z_BLOCK);
-  }
-  if (independent_) zlib_.run({}, Z_FULL_FLUSH);
-  deflateReset(&stream);
-  if (!independent_) deflateSetDictionary(&stream, tail_.get(), static_cast<uInt>(tail_size_));
-  in_block_ = 0;
-}
-
-namespace {
-
-/// Words, runs, binary records and noise, so that every matcher has work.
-std::vector<uint8_t> make_sample() {
-  constexpr size_t kSize = 96 * 1024;
-  uint32_t state = 1;
-  const auto next = [&state] { return (state = state * 1664525 + 1013904223) >> 8; };
-  std::vector<uint8_t> sample;
-  while (sample.size() < kSize) {
-    const uint32_t kind = next() % 8;
-    const uint32_t length = 1 + next() % 40;
-    if (kind < 5) {
-      uint32_t word = next() % 600 * 2654435761u;
-      for (uint32_t i = 0; i < 2 + length % 8; ++i, word = word * 31 + 7) {
-        sample.push_back(static_cast<uint8_t>('a' + (word >> 16) % 26));
-      }
-      sample.push_back(' ');
-    } else if (kind == 5) {
-      sample.insert(sample.end(), length * 9, static_cast<uint8_t>(next()));
-    } else if (kind == 6 && sample.size() > 1000) {
-      const size_t from = sample.size() - 1 - next() % std::min<size_t>(sample.size() - 1, 40000);
-      for (uint32_t i = 0; i < length * 3; ++i) sample.push_back(sample[from + i]);
-    } else {
-      for (uint32_t i = 0; i < length; ++i) sample.push_back(static_cast<uint8_t>(next()));
+  void write(std::span<const uint8_t> plain) {
+    while (!plain.empty()) {
+      const size_t part = std::min<size_t>(plain.size(), kWindowBytes - end_);
+      std::memcpy(window_ + end_, plain.data(), part);
+      end_ += static_cast<uint32_t>(part);
+      plain = plain.subspan(part);
+      insert_missed();
+      parse(false);
     }
   }
-  return sample;
-}
+  void flush(Flush kind) {
+    parse(true);
+    if (token_count_ != 0) write_block(position_, false);
+    if (kind == Flush::partial) blocks_.write_empty_fixed();
+    if (kind == Flush::sync || kind == Flush::full) blocks_.write_stored({}, false);
+    if (kind == Flush::full) forget();
+    blocks_.bits().drain();
+  }
+  void finish() {
+    parse(true);
+    write_block(position_, true);
+    blocks_.bits().align();
+    blocks_.bits().drain();
+  }
+  void reset(std::span<const uint8_t> dictionary) {
+    forget();
+    current_ = {kNoMatch, 0};
+    literal_pending_ = false;
+    dictionary = dictionary.last(std::min<size_t>(dictionary.size(), kHalfWindow));
+    std::memcpy(window_, dictionary.data(), dictionary.size());
+    end_ = static_cast<uint32_t>(dictionary.size());
+    for (; position_ + kMinMatch <= end_; ++position_) insert(position_);
+    missed_ = end_ - position_;
+    position_ = block_start_ = end_;
+  }
+  ZlibBlockWriter& blocks() { return blocks_; }
 
-}  // namespace
+ private:
+  static constexpr int32_t kLost = INT32_MIN;  // the block's start left the window
 
-Digest zlib_sample_digest() {
-  const std::vector<uint8_t> sample = make_sample();
-  Sha256 hash;
-  const auto add = [&](int level, int mem_level, int strategy) {
-    ZlibDeflate encoder(
-        level, [&hash](std::span<const uint8_t> bytes) { hash.write(bytes); }, mem_level, strategy);
-    encoder.write(sample);
-    encoder.finish();
+  struct Match {
+    uint32_t length;
+    uint32_t distance;
   };
-  for (int level = 1; level <= 9; ++level) add(level, 8, Z_DEFAULT_STRATEGY);
-  for (const int strategy : {Z_FILTERED, Z_HUFFMAN_ONLY, Z_RLE, Z_FIXED}) add(6, 8, strategy);
-  add(6, 9, Z_DEFAULT_STRATEGY);
-  add(6, 1, Z_DEFAULT_STRATEGY);
-  return hash.finish();
-}
 
-std::string zlib_build() {
-  return zlibVersion();
+  /// zlib's rolling hash; what it knew of older bytes has been shifted out.
+  uint32_t hash(uint32_t position) const {
+    const uint8_t* const at = window_ + position;
+    return (uint32_t{at[0]} << 2 * hash_shift_ ^ uint32_t{at[1]} << hash_shift_ ^ at[2]) &
+           hash_mask_;
+  }
+  /// Returns the entry that was there before: the first candidate for a match.
+  uint32_t insert(uint32_t position) {
+    uint16_t& head = heads_[hash(position)];
+    const uint32_t before = head;
+    links_[position % kHalfWindow] = head;
+    head = static_cast<uint16_t>(position);
+    return before;
+  }
+  /// The last positions before a flush, which lacked bytes to be hashed.
+  void insert_missed() {
+    while (missed_ > 0 && end_ - position_ + missed_ >= kMinMatch) insert(position_ - missed_--);
+  }
+  /// A window without past.
+  void forget() {
+    std::ranges::fill(heads_, uint16_t{0});
+    position_ = end_ = missed_ = 0;
+    block_start_ = 0;
+  }
+  void move_window() {
+    std::memmove(window_, window_ + kHalfWindow, kHalfWindow);
+    position_ -= kHalfWindow;
+    end_ -= kHalfWindow;
+    constexpr auto kHalf = static_cast<int32_t>(kHalfWindow);
+    block_start_ = block_start_ >= kHalf ? block_start_ - kHalf : kLost;
+    subtract_saturated(heads_, kHalfWindow);
+    subtract_saturated(links_, kHalfWindow);
+  }
+
+  void write_block(uint32_t end, bool last) {
+    std::optional<std::span<const uint8_t>> plain;
+    if (block_start_ != kLost) {
+      const auto start = static_cast<uint32_t>(block_start_);
+      plain.emplace(window_ + start, end - start);
+    }
+    blocks_.write(std::span(tokens_).first(token_count_), counts_, plain, last);
+    counts_.clear();
+    token_count_ = 0;
+    block_start_ = static_cast<int32_t>(end);
+  }
+  void add(Token token) { tokens_[token_count_++] = token; }
+  bool is_full() const { return token_count_ == block_tokens_; }
+
+  void parse(bool flushing) {
+    switch (method_) {
+      case Method::greedy:
+        return parse_greedily(flushing);
+      case Method::lazy:
+        return parse_lazily(flushing);
+      case Method::run_length:
+        return parse_runs(flushing);
+      case Method::literals:
+        return parse_literals(flushing);
+    }
+  }
+  /// Whether a search may go on with fewer than `wanted` bytes ahead.
+  bool goes_on(bool flushing) {
+    if (position_ >= kMoveAt) move_window();
+    return flushing && position_ != end_;
+  }
+
+  /// The first of the longest matches on the chain, as zlib looks for it, if longer than `best`.
+  Match search(uint32_t position, uint32_t candidate, uint32_t best, uint32_t lookahead) const {
+    const uint32_t longest = std::min(lookahead, kMaxMatch);
+    const uint32_t nice = std::min<uint32_t>(level_.nice_length, lookahead);
+    const uint32_t bound = position > kReach ? position - kReach : 0;
+    const uint8_t* const here = window_ + position;
+    uint32_t tries = best >= level_.good_length ? level_.max_chain >> 2 : level_.max_chain;
+    uint32_t distance = 0;
+    if (best < kMinMatch) {  // three bytes have to agree
+      constexpr uint32_t kThree = 0xffffff;
+      const uint32_t first = load_le32(here) & kThree;
+      while ((load_le32(window_ + candidate) & kThree) != first) {
+        candidate = links_[candidate % kHalfWindow];
+        if (candidate <= bound || --tries == 0) return {best, 0};
+      }
+      best = match_length(window_ + candidate, here, longest);
+      distance = position - candidate;
+      if (best >= nice) return {best, distance};
+      candidate = links_[candidate % kHalfWindow];
+      if (candidate <= bound || --tries == 0) return {best, distance};
+    }
+    // Something longer than `best` agrees in the four bytes that end there, too.
+    const uint8_t* tail_window = window_ + best - kMinMatch;
+    uint32_t tail = load_le32(here + best - kMinMatch);
+    for (;;) {
+      if (load_le32(tail_window + candidate) == tail) {
+        const uint32_t length = match_length(window_ + candidate, here, longest);
+        if (length > best) {
+          best = length;
+          distance = position - candidate;
+          if (length >= nice) break;
+          tail_window = window_ + best - kMinMatch;
+          tail = load_le32(here + best - kMinMatch);
+        }
+      }
+      candidate = links_[candidate % kHalfWindow];
+      if (candidate <= bound || --tries == 0) break;
+    }
+    return {best, distance};
+  }
+
+  void parse_lazily(bool flushing) {
+    for (;;) {
+      uint32_t lookahead = end_ - position_;
+      if (lookahead < kMinLookahead && !goes_on(flushing)) break;
+      const uint32_t position = position_;
+      const uint32_t candidate = lookahead >= kMinMatch ? insert(position) : 0;
+      const Match previous = current_;
+      current_ = {kNoMatch, 0};
+      if (candidate != 0 && previous.length < level_.max_lazy && position - candidate <= kReach) {
+        current_ = search(position, candidate, previous.length, lookahead);
+        current_.length = std::min(current_.length, lookahead);
+        if (current_.length <= 5 &&
+            (filtered_ || (current_.length == kMinMatch && current_.distance > kTooFar))) {
+          current_.length = kNoMatch;
+        }
+      }
+      if (previous.length >= kMinMatch && current_.length <= previous.length) {
+        add(counts_.count_match(previous.length, previous.distance));
+        const uint32_t next = position + previous.length - 1;
+        const uint32_t insert_end = std::min(next, end_ - kNoMatch);
+        for (uint32_t i = position + 1; i < insert_end; ++i) insert(i);
+        literal_pending_ = false;
+        current_ = {kNoMatch, 0};
+        position_ = next;
+        if (is_full()) write_block(position_, false);
+      } else {
+        if (literal_pending_) {
+          add(counts_.count_literal(window_[position - 1]));
+          if (is_full()) write_block(position, false);
+        }
+        literal_pending_ = true;
+        position_ = position + 1;
+      }
+    }
+    if (!flushing) return;
+    if (literal_pending_) add(counts_.count_literal(window_[position_ - 1]));
+    literal_pending_ = false;
+    missed_ = std::min(position_, kNoMatch);
+  }
+
+  void parse_greedily(bool flushing) {
+    for (;;) {
+      const uint32_t lookahead = end_ - position_;
+      if (lookahead < kMinLookahead && !goes_on(flushing)) break;
+      const uint32_t position = position_;
+      const uint32_t candidate = lookahead >= kMinMatch ? insert(position) : 0;
+      Match found = {kNoMatch, 0};
+      if (candidate != 0 && position - candidate <= kReach)
+        found = search(position, candidate, kNoMatch, lookahead);
+      if (found.length >= kMinMatch) {
+        add(counts_.count_match(found.length, found.distance));
+        position_ += found.length;
+        if (found.length <= level_.max_lazy && lookahead - found.length >= kMinMatch) {
+          for (uint32_t i = position + 1; i < position_; ++i) insert(i);
+        }
+      } else {
+        add(counts_.count_literal(window_[position]));
+        ++position_;
+      }
+      if (is_full()) write_block(position_, false);
+    }
+    if (flushing) missed_ = std::min(position_, kNoMatch);
+  }
+
+  /// Matches of distance 1 only.
+  void parse_runs(bool flushing) {
+    for (;;) {
+      const uint32_t lookahead = end_ - position_;
+      if (lookahead <= kMaxMatch && !goes_on(flushing)) break;
+      const uint8_t* const here = window_ + position_;
+      uint32_t length = 0;
+      if (lookahead >= kMinMatch && position_ > 0)
+        length = match_length(here, here - 1, std::min(lookahead, kMaxMatch));
+      if (length >= kMinMatch) {
+        add(counts_.count_match(length, 1));
+        position_ += length;
+      } else {
+        add(counts_.count_literal(*here));
+        ++position_;
+      }
+      if (is_full()) write_block(position_, false);
+    }
+  }
+
+  void parse_literals(bool flushing) {
+    for (;;) {
+      if (position_ == end_ && !goes_on(flushing)) break;
+      add(counts_.count_literal(window_[position_++]));
+      if (is_full()) write_block(position_, false);
+    }
+  }
+
+  const Level level_;
+  const Method method_;
+  const bool filtered_;
+  const unsigned hash_shift_;
+  const uint32_t hash_mask_;
+  const size_t block_tokens_;
+  uint32_t position_ = 0;
+  uint32_t end_ = 0;
+  uint32_t missed_ = 0;  // positions before position_ that are not yet in the tables
+  int32_t block_start_ = 0;
+  bool literal_pending_ = false;  // lazy: the byte before position_ is not yet in a token
+  Match current_ = {kNoMatch, 0};
+  size_t token_count_ = 0;
+  SymbolCounts counts_;
+  uint8_t window_[kWindowBytes + 16];
+  uint16_t links_[kHalfWindow];  // by position: the entry before it with the same hash
+  std::vector<uint16_t> heads_;
+  std::vector<Token> tokens_;
+  ZlibBlockWriter blocks_;
+};
+
+ZlibDeflate::ZlibDeflate(int level, ByteSink sink, int mem_level, int strategy) {
+  assert(level >= 1 && level <= 9 && mem_level >= 1 && mem_level <= 9);
+  encoder_ = std::make_unique<Encoder>(level, std::move(sink), mem_level, strategy);
+}
+ZlibDeflate::~ZlibDeflate() = default;
+ZlibDeflate::ZlibDeflate(ZlibDeflate&&) noexcept = default;
+ZlibDeflate& ZlibDeflate::operator=(ZlibDeflate&&) noexcept = default;
+
+void ZlibDeflate::write(std::span<const uint8_t> plain) {
+  encoder_->write(plain);
+}
+void ZlibDeflate::flush(Flush kind) {
+  encoder_->flush(kind);
+}
+void ZlibDeflate::finish() {
+  encoder_->finish();
+}
+void ZlibDeflate::reset(std::span<const uint8_t> dictionary) {
+  encoder_->reset(dictionary);
+}
+unsigned ZlibDeflate::pending_bits() const {
+  return encoder_->blocks().bits().pending_bits();
+}
+void ZlibDeflate::add_empty_block() {
+  encoder_->blocks().write_empty_fixed();
 }
 
 }  // namespace bundle::codec

@@ -4,64 +4,43 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <string_view>
 
 #include "codec/deflate/bit_writer.h"
-#include "crypto/digest.h"
 
 namespace bundle::codec {
 
-/// deflate() of the zlib of this machine: raw, window 15. Any split of the input gives the same
-/// output. Memory: 260 KiB at memLevel 8.
+/// Makes, bit for bit, the raw deflate stream (window 15) of zlib 1.2.12 to 1.3.1 (proven against
+/// 1.2.13). No zlib takes part: builds of it differ in what they make.
+///
+/// How the input is split between write() calls makes no difference, here and in the original.
+/// Memory per instance: under 500 KiB.
 class ZlibDeflate {
  public:
+  /// What deflate() is asked for besides Z_NO_FLUSH and Z_FINISH.
+  enum class Flush : uint8_t { block, partial, sync, full };
+
   /// Level 1..9, memLevel 1..9, strategy 0..4 as zlib.h numbers them.
   ZlibDeflate(int level, ByteSink sink, int mem_level, int strategy);
   ~ZlibDeflate();
-  ZlibDeflate(const ZlibDeflate&) = delete;
-  ZlibDeflate& operator=(const ZlibDeflate&) = delete;
+  ZlibDeflate(ZlibDeflate&&) noexcept;
+  ZlibDeflate& operator=(ZlibDeflate&&) noexcept;
 
   void write(std::span<const uint8_t> plain);
+  void flush(Flush kind);
   void finish();
 
- private:
-  friend class PigzDeflate;
-  struct State;
-  void run(std::span<const uint8_t> plain, int flush);
+  /// deflateReset(), then deflateSetDictionary() unless it is empty: a new stream behind what was
+  /// written, whose bits follow at once.
+  void reset(std::span<const uint8_t> dictionary);
+  /// Bits of the byte under way (deflatePending()), 0 to 7.
+  unsigned pending_bits() const;
+  /// An empty block with fixed codes: ten bits (deflatePrime()).
+  void add_empty_block();
 
-  std::unique_ptr<State> state_;
-};
-
-/// Makes the deflate stream of pigz, versions 2.3 to 2.8 at levels 1 to 9 with more than one thread
-/// (with one thread it makes a plain zlib stream): blocks that are compressed on their own, with
-/// the 32 KiB before as dictionary, and end on a byte boundary.
-class PigzDeflate {
- public:
-  static constexpr size_t kDictionaryBytes = 32 * 1024;
-
-  /// `independent`: without dictionary (option -i).
-  PigzDeflate(int level, ByteSink sink, size_t block_bytes, bool independent);
-
-  void write(std::span<const uint8_t> plain);
-  void finish();
+  class Encoder;
 
  private:
-  void end_block();
-
-  ZlibDeflate zlib_;
-  size_t block_bytes_;
-  bool independent_;
-  size_t in_block_ = 0;
-  size_t tail_size_ = 0;
-  std::unique_ptr<uint8_t[]> tail_;  // the last bytes so far
+  std::unique_ptr<Encoder> encoder_;
 };
-
-/// SHA-256 of what zlib makes of a fixed sample at all levels and strategies.
-Digest zlib_sample_digest();
-/// The same of zlib 1.2.11 to 1.3.1 as Debian and Ubuntu build them.
-inline constexpr std::string_view kKnownZlibSample =
-    "sha256:384a49004c8187820e18cdc527e7cc7371aa08e049a3d67ae9714c47cb279ee2";
-std::string zlib_build();
 
 }  // namespace bundle::codec
