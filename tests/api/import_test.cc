@@ -2,7 +2,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <random>
+#include <thread>
 
 #include "bundle/import.h"
 #include "bundle/make.h"
@@ -180,6 +183,38 @@ TEST_F(ImportTest, ImportAgainIsNoWork) {
   EXPECT_EQ(file_tree(store_), before);
 }
 
+// Notes how many bytes each phase is about.
+struct PhaseLog : Progress {
+  std::map<std::string, std::uint64_t, std::less<>> bytes;
+  void phase(std::string_view phase, std::uint64_t total_bytes) override {
+    bytes.emplace(phase, total_bytes);
+  }
+  void advance(std::uint64_t /*done_bytes*/) override {}
+  void note(std::string_view /*message*/) override {}
+};
+
+TEST_F(ImportTest, OnlyWhatWasTouchedSinceIsReadAgainUnlessRepairIsAsked) {
+  const std::uint64_t all = import("1.0.0").plan.bytes_total;
+  PhaseLog untouched;
+  ImportOptions again = options({bundles_.release("1.0.0")});
+  import_release(again, untouched, kNoCancel);
+  EXPECT_FALSE(untouched.bytes.contains("checking what is here"));
+
+  // Times of files move in steps of some milliseconds.
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto first = std::filesystem::directory_iterator(blob_folder())->path();
+  write_whole(first, read_whole(first));
+  PhaseLog touched;
+  import_release(again, touched, kNoCancel);
+  EXPECT_EQ(touched.bytes["checking what is here"], std::filesystem::file_size(first));
+
+  again.repair = true;
+  PhaseLog repair;
+  import_release(again, repair, kNoCancel);
+  EXPECT_EQ(repair.bytes["checking what is here"], all);
+  expect_clean();
+}
+
 TEST_F(ImportTest, ListAndStatusSayWhatIsThere) {
   import("1.0.0");
   import("1.1.0");
@@ -319,7 +354,9 @@ TEST_F(ImportTest, AuditFindsAFlippedBitAndImportRepairsIt) {
     EXPECT_EQ(audit.problems[0].release, "1.0.0");
     break;
   }
-  const ImportReport repair = import("1.0.0");
+  ImportOptions again = options({bundles_.release("1.0.0")});
+  again.repair = true;
+  const ImportReport repair = import_release(again, silent_progress(), kNoCancel);
   EXPECT_TRUE(repair.complete);
   EXPECT_EQ(repair.blobs_written, 1U);
   EXPECT_EQ(file_tree(store_ / "blobs"), sound);

@@ -87,13 +87,17 @@ void plan(const Invocation& call) {
 }
 
 void import(const Invocation& call) {
-  const auto options = import_options(call);
+  auto options = import_options(call);
+  options.repair = call.has("repair");
   const auto report = bundle::import_release(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
     return;
   }
   print_plan(report.plan);
+  if (report.plan.already_imported && report.bytes_written == 0 && !options.repair) {
+    fmt::print("this release is here already; --repair reads every blob of it again\n");
+  }
   fmt::print("imported: {} written, {} read from the medium, {:.0f} s\n",
              format_size(report.bytes_written), format_size(report.bytes_read), report.seconds);
   fmt::print("next: bundle-import activate {} --store {}\n", report.plan.version,
@@ -153,10 +157,10 @@ void verify(const Invocation& call) {
     for (const auto& name : audit.leftovers) fmt::print("leftover: {}\n", name);
   }
   if (!audit.problems.empty()) {
-    throw bundle::Error(
-        bundle::ErrorCode::store_corrupt,
-        fmt::format("{} problems in the store", audit.problems.size()),
-        "Import the named releases again: only what is damaged or missing is written.");
+    throw bundle::Error(bundle::ErrorCode::store_corrupt,
+                        fmt::format("{} problems in the store", audit.problems.size()),
+                        "Import the named releases again with --repair: only what is damaged or "
+                        "missing is written.");
   }
   if (!call.json) {
     fmt::print("good: {} blobs, {}, all match their digests\n", audit.blobs,
@@ -320,8 +324,13 @@ std::vector<Command> commands() {
        "  bundle-import import /media/stick --store /var/lib/bundle --trust vendor.pub\n"
        "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n"
        "  bundle-import import https://origin.example.com/app --channel stable --store "
-       "/var/lib/bundle\n",
-       add_import_options, import},
+       "/var/lib/bundle\n"
+       "  bundle-import import /media/stick --store /var/lib/bundle --repair    after 'verify'\n",
+       [](auto& add) {
+         add_import_options(add);
+         add("repair", "of a release that is here: read every blob, replace the damaged ones");
+       },
+       import},
       {"status", "--store DIR", "what is live, what is there, how much room is left", "", add_store,
        status},
       {"list", "--store DIR", "the releases in the store", "", add_store, list},

@@ -40,6 +40,10 @@ struct ImportOptions {
   // besides only tells where the news come from: roots, revocations.
   std::string version;
   OriginAccess access;
+  // Of a release that is here already: reads every blob of it, and replaces those that are damaged.
+  // Without it only files are read that are missing, have another size, or were changed since the
+  // release came in; rot below the file system changes no time, and is found by audit_store().
+  bool repair = false;
   unsigned jobs = 0;  // worker threads; 0: one a core, at least two
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <optional>
 
@@ -180,10 +181,10 @@ class Import {
               ErrorCode::store_corrupt,
               fmt::format("blob {} of the base at this site is damaged: {}", blob.digest.text(),
                           problem),
-              fmt::format(
-                  "Import its release again from a full bundle, which repairs these {} bytes, "
-                  "or import the full bundle of {}. Nothing was written.",
-                  blob.size, statement().version));
+              fmt::format("Import its release again from a full bundle with --repair, which brings "
+                          "these {} "
+                          "bytes anew, or import the full bundle of {}. Nothing was written.",
+                          blob.size, statement().version));
         }
         const std::lock_guard guard(mutex);
         progress.advance(done += blob.size);
@@ -227,11 +228,38 @@ class Import {
            trust::find_root(state_->chain(), fingerprint).has_value();
   }
 
+  // When the release became visible: the oldest of its documents tells, as one may have been
+  // repaired since.
+  std::int64_t published_ns() const {
+    std::int64_t oldest = std::numeric_limits<std::int64_t>::max();
+    for (const format::NamedFile& file : release_files()) {
+      const auto status = fs_.status(store_->release_dir(statement().version) / file.name);
+      if (status) oldest = std::min(oldest, status->ctime_ns);
+    }
+    return oldest;
+  }
+
+  // Every blob was right when the release became visible, and a file that nobody touched since is
+  // taken for right without being read.
+  std::vector<format::BlobEntry> blobs_to_check() const {
+    std::vector<format::BlobEntry> blobs = opened_->head.blobs;
+    if (options_.repair) return blobs;
+    const std::int64_t published = published_ns();
+    std::erase_if(blobs, [&](const format::BlobEntry& blob) {
+      const auto file = fs_.status(store_->blob_path(blob.digest));
+      return file && file->size == blob.size && file->ctime_ns <= published;
+    });
+    return blobs;
+  }
+
   // Who imports a release again wants it whole: blobs that were damaged since go, and come anew.
   // A delta has only some of them to give.
   void drop_damaged_blobs(Progress& progress, const Cancel& cancel) {
-    const auto& blobs = opened_->head.blobs;
-    progress.phase("checking what is here", statement().blob_bytes);
+    const auto blobs = blobs_to_check();
+    std::uint64_t total = 0;
+    for (const format::BlobEntry& blob : blobs) total += blob.size;
+    if (total == 0) return;
+    progress.phase("checking what is here", total);
     std::atomic<std::size_t> next{0};
     std::mutex mutex;
     std::uint64_t done = 0;
@@ -243,7 +271,8 @@ class Import {
               ErrorCode::store_corrupt,
               fmt::format("blob {} at this site is damaged, and this delta does not carry it: {}",
                           blobs[i].digest.text(), problem),
-              fmt::format("A full bundle of {} repairs it.", statement().version));
+              fmt::format("A full bundle of {} repairs it, imported with --repair.",
+                          statement().version));
         }
         if (!problem.empty()) writer_->drop_blob(blobs[i].digest);
         const std::lock_guard guard(mutex);

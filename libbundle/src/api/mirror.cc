@@ -330,6 +330,7 @@ void repair_release(const MirrorConfig& config, const MirrorStore& store,
   options.store = store.path;
   options.version = version;
   options.channel = supply.channel;
+  options.repair = true;
   options.access = {supply.origin->ca, supply.origin->credentials, config.bytes_per_second,
                     config.connections};
   import_release(options, progress, cancel);

@@ -70,8 +70,8 @@ void InflateCursor::fail(std::string_view reason) const {
   throw Error(ErrorCode::store_corrupt,
               fmt::format("{}: {} after {} inflated bytes", file_.path().string(), reason,
                           state_->position()),
-              "This blob of the base release is damaged: import the base release again from any "
-              "medium.");
+              "This blob of the base release is damaged: import the base release again with "
+              "--repair, from any medium.");
 }
 
 void InflateCursor::copy(std::uint64_t offset, std::uint64_t length, Sink& out) {

@@ -52,12 +52,11 @@ void BaseCursors::copy_raw(const Cursor& cursor, const format::Run& run, Sink& o
     const auto part =
         static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), run.length - done));
     if (cursor.file->read_at(run.offset + done, std::span(buffer).first(part)) != part) {
-      throw Error(
-          ErrorCode::store_corrupt,
-          fmt::format("{} ends before byte {}", cursor.file->path().string(),
-                      run.offset + run.length),
-          "This blob of the base release is damaged: import the base release again from any "
-          "medium.");
+      throw Error(ErrorCode::store_corrupt,
+                  fmt::format("{} ends before byte {}", cursor.file->path().string(),
+                              run.offset + run.length),
+                  "This blob of the base release is damaged: import the base release again with "
+                  "--repair, from any medium.");
     }
     out.write(ByteView(buffer).first(part));
     done += part;
