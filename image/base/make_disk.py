@@ -54,7 +54,7 @@ set timeout=1
 set default=0
 menuentry "Appliance" {{
     search --no-floppy --fs-uuid --set=root {root_id}
-    linux /boot/{kernel} root=UUID={root_id} ro console=tty0 console=ttyS0,115200 quiet
+    linux /boot/{kernel} root=UUID={root_id} ro console=tty0 console=ttyS0,115200 loglevel=4
     initrd /boot/{initrd}
 }}
 """)
