@@ -1,7 +1,7 @@
 # bundle_embed_schemas(VARIABLE): sets VARIABLE to the generated .cc that holds every schema.
 set(BUNDLE_SCHEMA_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(BUNDLE_SCHEMAS
-  carrier channel-pointer mirror release-manifest release-spec revocations site statement
+  carrier channel-pointer compatibility mirror release-manifest release-spec revocations site statement
   time-statement trust-root)
 
 function(bundle_embed_schemas variable)

@@ -4,6 +4,7 @@ BUNDLE_TUF_CONFORMANCE names a checkout of the suite, BUNDLE_TUF_PYTHON a Python
 The lists are those of docs/trust-model.md.
 """
 
+import fnmatch
 import os
 import pathlib
 import re
@@ -30,6 +31,10 @@ def suite_is_there():
     if not pathlib.Path(SUITE, "tuf_conformance", "conftest.py").exists() or not SUITE:
         return False
     return subprocess.run([PYTHON, "-c", "import tuf, pytest"], capture_output=True).returncode == 0
+
+
+def section():
+    return (tools.DOCS / "trust-model.md").read_text().split("## TUF conformance")[1].split("\n## ")[0]
 
 
 class Conformance(unittest.TestCase):
@@ -62,9 +67,15 @@ class Conformance(unittest.TestCase):
         outcomes, text = self.run_cases(FAILED)
         self.assertEqual(set(outcomes.values()), {"FAILED"}, text)
 
+    @unittest.skipUnless(suite_is_there(), "tuf-conformance is not here (BUNDLE_TUF_CONFORMANCE)")
+    def test_every_case_of_the_suite_has_a_row(self):
+        rows = re.findall(r"`(test_[^`]+)`", section())
+        for path in sorted((pathlib.Path(SUITE) / "tuf_conformance").glob("test_*.py")):
+            for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M):
+                self.assertTrue(any(fnmatch.fnmatch(name, row.split("[")[0]) for row in rows), name)
+
     def test_the_document_lists_them(self):
-        section = (tools.DOCS / "trust-model.md").read_text().split("## TUF conformance")[1].split("\n## ")[0]
-        rows = re.findall(r"^\| `([^`]+)` \| (\w[\w ]*) \|", section, re.M)
+        rows = re.findall(r"^\| `([^`]+)` \| (\w[\w ]*) \|", section(), re.M)
         self.assertEqual([name for name, answer in rows if answer == "passed"], PASSED)
         self.assertEqual([name for name, answer in rows if answer == "failed"], FAILED)
 

@@ -147,6 +147,172 @@ class Publishing(Case):
         VENDOR.publish(self.origin, VENDOR.bundle("9.0.0"), options=["--strand", "nobody has 1.0.0"])
         self.assertIn("nobody has 1.0.0", (self.origin / "history.log").read_text())
 
+    def test_a_dry_run_changes_nothing(self):
+        VENDOR.promote("1.0.0")
+        report = json.loads(VENDOR.publish(self.origin, VENDOR.bundle("1.0.0"), options=["--dry-run", "--json"]).stdout)
+        self.assertTrue(report["dry_run"] and report["bundles"][0]["is_new"] and report["channels"][0]["moved"])
+        self.assertFalse(self.origin.exists())
+        self.at(*origin_world.VERSIONS[:3])
+        VENDOR.promote("1.3.0")
+        before = state_of(self.origin)
+        result = VENDOR.publish(self.origin, VENDOR.bundle("1.3.0"), options=["--dry-run"])
+        self.assertIn("would be published 1.3.0", result.stdout)
+        self.assertIn("would be removed 1.0.0", result.stdout)
+        self.assertEqual(state_of(self.origin), before)
+        self.assertFalse((self.origin / ".publish").exists())
+
+    def test_three_minors_stay_and_each_has_its_way(self):
+        """N, N-1 and N-2: what a site at the oldest of them takes, one after the other."""
+        self.at(*origin_world.VERSIONS)
+        self.assertEqual(sorted(path.name for path in (self.origin / "releases").iterdir()), ["1.1.0", "1.2.0", "1.3.0"])
+        self.fetch(self.origin, "--release", "1.1.0")
+        tools.run(tools.IMPORT, "activate", "1.1.0", "--store", self.store, check=0)
+        for version in ("1.2.0", "1.3.0"):
+            self.fetch(self.origin, "--release", version, trust=False)
+            tools.run(tools.IMPORT, "activate", version, "--store", self.store, check=0)
+        # A release that passes a minor by would strand all of them: nothing is published.
+        skipping = VENDOR.bundle("1.5.0", upgrade_from="1.4.x")
+        VENDOR.promote("1.5.0")
+        self.assertIn("no way to 1.5.0", self.refused(74, skipping))
+
+    def test_a_pointer_that_names_another_version_is_refused(self):
+        """A thief of the promotion key makes the pointer say something else than the statement that it names."""
+        self.at("1.0.0")
+        pointer = VENDOR.trust / "2.stable.channel.json"
+        document = json.loads((VENDOR.trust / "1.stable.channel.json").read_text())
+        document.update(sequence=2, release_version="6.6.6")
+        pointer.write_text(json.dumps(document, sort_keys=True, separators=(",", ":")))
+        tools.run(tools.MAKE, "trust", "sign", pointer, "--key", VENDOR.key, check=0)
+        self.assertIn("by the name 6.6.6", self.refused(43))
+
+
+class Promotion(Case):
+    """A channel goes where another one stands: a pointer moves, nothing is built and no bundle is needed."""
+
+    def promote(self, *options, check=0):
+        return tools.run(tools.MAKE, "promote", "--trust-dir", VENDOR.trust, "--trust", VENDOR.pub, "--key", VENDOR.key,
+                         "--json", *options, check=check)
+
+    def test_candidate_becomes_stable(self):
+        self.at("1.0.0")
+        VENDOR.promote("1.1.0", "candidate")
+        VENDOR.publish(self.origin, VENDOR.bundle("1.1.0"))
+        before = tools.tree_digest(self.origin / "releases")
+        self.promote("--from", "candidate", "--channel", "stable")
+        report = json.loads(VENDOR.publish(self.origin, options=["--json"]).stdout)
+        moved = {channel["name"]: channel["moved"] for channel in report["channels"]}
+        self.assertEqual(moved, {"candidate": False, "stable": True})
+        self.assertEqual(tools.tree_digest(self.origin / "releases"), before)
+        self.assertEqual(self.fetch(self.origin)["version"], "1.1.0")
+        history = [json.loads(line) for line in (self.origin / "history.log").read_text().splitlines()]
+        self.assertEqual(history[-1]["channels"], ["stable 1.1.0 (sequence 2)"])
+        # Every pointer that ever was is there, as the signed history of the channel.
+        self.assertTrue((self.origin / "trust" / "1.stable.channel.json").is_file())
+
+    def test_a_pointer_is_renewed(self):
+        self.at("1.0.0")
+        self.promote("--from", "stable", "--channel", "stable", "--expires-days", "30")
+        VENDOR.publish(self.origin)
+        old, new = (json.loads((self.origin / "trust" / f"{number}.stable.channel.json").read_text()) for number in (1, 2))
+        self.assertEqual(old["statement"], new["statement"])
+        self.assertGreater(new["expires"], old["expires"])
+
+    def test_refusals(self):
+        self.at("1.0.0")
+        self.promote("--channel", "stable", check=2)
+        self.promote(VENDOR.bundle("1.0.0"), "--from", "stable", "--channel", "candidate", check=2)
+        self.promote("--from", "candidate", "--channel", "stable", check=3)
+        # A pointer of the folder that the sites' key did not sign leads nowhere.
+        other = Vendor(pathlib.Path(tempfile.mkdtemp(dir=self.work)), image_bytes=100_000, disk_bytes=1 << 20)
+        other.promote("1.0.0", "candidate")
+        for path in other.trust.iterdir():
+            shutil.copy(path, VENDOR.trust)
+        self.promote("--from", "candidate", "--channel", "stable", check=38)
+
+
+class StaleBase(Case):
+    """R18: nothing is published on a base image older than the policy, unless somebody signs why."""
+
+    def release(self, built_days_ago, version="1.0.0"):
+        day = time.strftime("%Y-%m-%dT00:00:00Z", time.gmtime(time.time() - built_days_ago * 86400))
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.work), "in")
+        release = origin_world.small_release.make_release(folder, version=version, image_bytes=50_000, disk_bytes=1 << 18)
+        release.write_text(release.read_text().replace(
+            "{base: ubuntu-24.04,", f"{{base: ubuntu-24.04, basePolicy: {{built: {day}, maxAgeDays: 30}},"))
+        return release
+
+    def make(self, release, *options, check=0, days_ago=0):
+        out = pathlib.Path(tempfile.mkdtemp(dir=self.work), "out")
+        result = tools.run(tools.MAKE, "make", release, "--out", out, "--key", VENDOR.key, "--fast", "--quiet", *options,
+                           check=check, env={"SOURCE_DATE_EPOCH": str(int(time.time()) - days_ago * 86400)})
+        return result.stderr if check else out
+
+    def promote(self, bundle, *options, channel="stable", check=0):
+        return tools.run(tools.MAKE, "promote", bundle, "--channel", channel, "--trust-dir", VENDOR.trust, "--key",
+                         VENDOR.key, *options, check=check).stderr
+
+    def publish(self, *bundles, check=0):
+        return VENDOR.publish(self.origin, *bundles, check=check).stderr
+
+    def history(self):
+        return [json.loads(line) for line in (self.origin / "history.log").read_text().splitlines()]
+
+    def test_make_refuses_and_a_reason_is_signed(self):
+        release = self.release(40)
+        message = self.make(release, check=74)
+        self.assertIn("40 days ago; the policy allows 30", message)
+        self.assertIn("--stale-base", message)
+        bundle = self.make(release, "--stale-base", "a fix that cannot wait")
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        self.assertEqual(manifest["os"]["basePolicy"]["staleReason"], "a fix that cannot wait")
+        statement = json.loads((bundle / "statement.json").read_text())
+        self.assertEqual(statement["manifest"]["digest"], "sha256:" + tools.file_digest(bundle / "manifest.json"))
+        self.promote(bundle)
+        self.publish(bundle)
+        self.assertEqual(self.history()[-1]["stale_base"], ["a fix that cannot wait"])
+        self.assertEqual(self.fetch(self.origin)["version"], "1.0.0")
+
+    def test_the_reason_is_not_recorded_where_none_was_needed(self):
+        bundle = self.make(self.release(10), "--stale-base", "to be sure")
+        self.assertNotIn("staleReason", (bundle / "manifest.json").read_text())
+        report = json.loads(tools.run(tools.MAKE, "inspect", bundle, "--json", check=0).stdout)
+        self.assertEqual((report["base_max_age_days"], report["stale_base"]), (30, ""))
+
+    def test_what_was_made_in_time_is_refused_later(self):
+        bundle = self.make(self.release(40), days_ago=20)
+        message = self.promote(bundle, check=74)
+        self.assertIn("40 days ago", message)
+        self.assertFalse(any(VENDOR.trust.glob("*.channel.json")) if VENDOR.trust.exists() else False)
+        # Pointers that were signed at that time do not help: publication looks at today.
+        tools.run(tools.MAKE, "promote", bundle, "--channel", "stable", "--trust-dir", VENDOR.trust, "--key", VENDOR.key,
+                  "--expires-days", "40", check=0, env={"SOURCE_DATE_EPOCH": str(int(time.time()) - 20 * 86400)})
+        self.assertIn("40 days ago", self.publish(bundle, check=74))
+        self.assertFalse((self.origin / "origin.json").exists())
+        self.promote(bundle, "--stale-base", "no newer base boots yet")
+        # Written and signed with the pointer: it stands there for everyone to read.
+        self.publish(bundle)
+        pointer = json.loads((self.origin / "trust" / "2.stable.channel.json").read_text())
+        self.assertEqual(pointer["stale_base_reason"], "no newer base boots yet")
+        self.assertEqual(self.history()[-1]["stale_base"], ["no newer base boots yet"])
+
+    def test_a_channel_that_stands_there_may_be_renewed_and_another_may_not_follow(self):
+        bundle = self.make(self.release(40), days_ago=20)
+        self.promote(bundle, "--stale-base", "for the test field", channel="candidate")
+        self.publish(bundle)
+        self.promote(bundle, channel="candidate")
+        self.publish()
+        newest = json.loads((VENDOR.trust / "2.candidate.channel.json").read_text())
+        self.assertEqual(newest["stale_base_reason"], "for the test field")
+        tools.run(tools.MAKE, "promote", "--from", "candidate", "--channel", "stable", "--trust-dir", VENDOR.trust, "--trust",
+                  VENDOR.pub, "--key", VENDOR.key, check=0)
+        self.assertIn("channel stable moves there", self.publish(check=74))
+        tools.run(tools.MAKE, "promote", "--from", "candidate", "--channel", "stable", "--trust-dir", VENDOR.trust, "--trust",
+                  VENDOR.pub, "--key", VENDOR.key, "--stale-base", "the test field is content", check=0)
+        self.publish()
+        self.assertEqual(self.fetch(self.origin)["version"], "1.0.0")
+
+
+class PublishingKilled(Case):
     def test_killed_at_any_moment(self):
         self.at("1.0.0")
         VENDOR.promote("1.1.0")

@@ -127,6 +127,50 @@ TEST_F(Spec, ReadsGates) {
   EXPECT_TRUE(load(std::string(kFull)).gates.empty());
 }
 
+TEST_F(Spec, ReadsTheAgeOfTheBase) {
+  const std::string line = "os: {base: ubuntu-24.04, ";
+  const auto policy = [&](const std::string& text) { return with(line, line + text); };
+  const ReleaseSpec spec =
+      load(policy("basePolicy: {built: 2026-11-20T00:00:00Z, maxAgeDays: 30}, "));
+  ASSERT_TRUE(spec.base_policy);
+  EXPECT_EQ(format_time(spec.base_policy->built), "2026-11-20T00:00:00Z");
+  EXPECT_EQ(spec.base_policy->max_age_days, 30U);
+  EXPECT_FALSE(load(std::string(kFull)).base_policy);
+  expect_error(policy("basePolicy: {built: 2026-02-30T00:00:00Z, maxAgeDays: 30}, "),
+               ErrorCode::spec_invalid, {"release.yaml:6:", "no such day"});
+  expect_error(policy("basePolicy: {built: 2026-11-20T00:00:00Z}, "), ErrorCode::spec_invalid,
+               {"maxAgeDays"});
+}
+
+TEST_F(Spec, ReadsTheMatrixFromAFileThatReleasesShare) {
+  const std::string head = "apiVersion: bundle/v1\nkind: CompatibilityMatrix\nproduct: ";
+  const std::string gates = "gates: {backup: true, compatibilityPath: matrix.yaml}\n";
+  folder_.write("matrix.yaml", head + "example-appliance\nrows:\n- {app: 1.4.x, k8s: [1.31.x]}\n");
+  const ReleaseSpec spec = load(std::string(kFull) + gates);
+  ASSERT_EQ(spec.gates.compatibility.size(), 1U);
+  EXPECT_EQ(spec.gates.compatibility[0].app, "1.4.x");
+  EXPECT_TRUE(spec.gates.backup);
+
+  folder_.write("matrix.yaml", head + "example-appliance\nrows:\n- {app: 1.4.x, k8s: [latest]}\n");
+  expect_error(std::string(kFull) + gates, ErrorCode::spec_invalid,
+               {"matrix.yaml:5:", "'latest' is no version"});
+  folder_.write("matrix.yaml", head + "example-appliance\nrows:\n- {app: 1.4.x, k8s: [1.30.x]}\n");
+  expect_error(std::string(kFull) + gates, ErrorCode::spec_invalid,
+               {"matrix.yaml:4:", "no row lets this release"});
+  folder_.write("matrix.yaml", head + "another\nrows:\n- {app: 1.4.x, k8s: [1.31.x]}\n");
+  expect_error(std::string(kFull) + gates, ErrorCode::spec_invalid,
+               {"matrix.yaml:3:", "the matrix of another"});
+  folder_.write("matrix.yaml", head + "example-appliance\nrow: []\n");
+  expect_error(std::string(kFull) + gates, ErrorCode::spec_invalid, {"matrix.yaml:4:", "'rows'"});
+  expect_error(std::string(kFull) + "gates: {compatibilityPath: ../matrix.yaml}\n",
+               ErrorCode::unsafe_path, {"leaves the folder"});
+  expect_error(std::string(kFull) + "gates: {compatibilityPath: absent.yaml}\n",
+               ErrorCode::not_found, {"absent.yaml"});
+  folder_.write("matrix.yaml", head + "example-appliance\nrows:\n- {app: 1.4.x, k8s: [1.31.x]}\n");
+  expect_error(std::string(kFull) + "gates: {compatibilityPath: matrix.yaml, compatibility: []}\n",
+               ErrorCode::spec_invalid, {"not both"});
+}
+
 TEST_F(Spec, ReadsTheGatesOfItsDocument) {
   const std::string document = read_text_file(
       posix_file_system(), Path(BUNDLE_SOURCE_DIR) / "docs/release-spec.md", 1 << 20);

@@ -205,6 +205,12 @@ TEST(Pointer, RoundTrip) {
   EXPECT_EQ(parse_pointer(encode_pointer(pointer), "p"), pointer);
   pointer.revocation_digest = digest_of("revocations");
   EXPECT_EQ(parse_pointer(encode_pointer(pointer), "p"), pointer);
+  pointer.stale_base_reason = "a fix that cannot wait";
+  EXPECT_EQ(parse_pointer(encode_pointer(pointer), "p"), pointer);
+  pointer.stale_base_reason = "two\nlines";
+  expect_error(ErrorCode::statement_invalid, [&] { encode_pointer(pointer); });
+  pointer.stale_base_reason = std::string(kMaxPointerReasonBytes + 1, 'x');
+  expect_error(ErrorCode::statement_invalid, [&] { encode_pointer(pointer); });
 }
 
 TEST(Revocations, EncodedSortedReadSorted) {

@@ -67,6 +67,7 @@ void make(const Invocation& call) {
   options.builder = call.text("builder");
   options.trust_folder = call.text("trust-dir");
   options.bases = paths(call, "base");
+  options.stale_base = call.text("stale-base");
   const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
@@ -156,6 +157,11 @@ void inspect(const Invocation& call) {
   for (const auto& artifact : report.artifacts) {
     fmt::print("  {:<6} {}\n         {}\n", artifact.kind, artifact.name, artifact.digest);
   }
+  if (!report.base_built.empty()) {
+    fmt::print("base image built {}, may be {} days old when published{}{}\n", report.base_built,
+               report.base_max_age_days,
+               report.stale_base.empty() ? "" : "; is older because: ", report.stale_base);
+  }
   if (!report.bases.empty())
     fmt::print("delta: needs {} at the site\n", fmt::join(report.bases, " or "));
   for (const auto& name : report.signatures) fmt::print("signature (not checked): {}\n", name);
@@ -206,20 +212,24 @@ void publish(const Invocation& call) {
     options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
   options.keep = call.options["keep"].as<std::size_t>();
   options.strand = call.text("strand");
+  options.dry_run = call.has("dry-run");
   const auto report = bundle::publish(options, call.progress, call.cancel);
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(report));
     return;
   }
+  const char* would = report.dry_run ? "would be " : "";
   for (const auto& bundle : report.bundles) {
-    fmt::print("{} {}: bundle {}, {}\n", bundle.is_new ? "published" : "was there", bundle.version,
-               bundle.bundle_id, format_size(bundle.bytes));
+    fmt::print("{}{} {}: bundle {}, {}\n", bundle.is_new ? would : "",
+               bundle.is_new ? "published" : "was there", bundle.version, bundle.bundle_id,
+               format_size(bundle.bytes));
   }
   for (const auto& channel : report.channels) {
     fmt::print("channel {}: {} (sequence {}){}\n", channel.name, channel.version, channel.sequence,
                channel.moved ? "" : ", as before");
   }
-  for (const auto& version : report.removed) fmt::print("removed {}\n", version);
+  for (const auto& version : report.removed) fmt::print("{}removed {}\n", would, version);
+  if (report.dry_run) fmt::print("a dry run: nothing was changed\n");
 }
 
 std::vector<Command> commands() {
@@ -255,6 +265,8 @@ std::vector<Command> commands() {
          add("trust-dir", "the vendor's trust folder: its roots and newest news travel along",
              string_value());
          add("builder", "URI of who runs the build, for the provenance", string_value());
+         add("stale-base", "why a base image older than its policy is taken; is signed along",
+             string_value());
          add_registry_options(add);
        },
        make},
@@ -315,6 +327,7 @@ std::vector<Command> commands() {
          add("keep", "newest releases that stay; 0: all",
              cxxopts::value<std::size_t>()->default_value("3"));
          add("strand", "why a site may be left without a way; goes on record", string_value());
+         add("dry-run", "check everything, say what would change, change nothing");
        },
        publish},
       {"join", "DIR|VOLUME... --out DIR", "put all volumes into one",

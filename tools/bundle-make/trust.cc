@@ -171,7 +171,12 @@ void carry(const Invocation& call) {
 
 void promote_bundle(const Invocation& call) {
   PromoteOptions options;
-  options.bundle = call.only_argument("bundle folder");
+  options.from = call.text("from");
+  if (options.from.empty() || !call.arguments.empty()) {
+    options.bundle = call.only_argument("bundle folder");
+  }
+  options.trust = call.text("trust");
+  options.stale_base = call.text("stale-base");
   options.folder = call.required("trust-dir");
   options.channel = call.required("channel");
   options.expires_days = number(call, "expires-days");
@@ -263,12 +268,20 @@ std::vector<Command> news_commands() {
        time},
       {"trust carry", "BUNDLE --trust-dir DIR", "put roots and newest news into a bundle", "",
        add_trust_folder, carry},
-      {"promote", "BUNDLE --channel NAME --trust-dir DIR --key K",
-       "point a channel to a bundle's release",
-       "  bundle-make promote out --channel stable --trust-dir trust --key time.key\n",
+      {"promote", "BUNDLE|--from CHANNEL --channel NAME --trust-dir DIR --key K",
+       "point a channel to a bundle's release, or to another channel's",
+       "  bundle-make promote out --channel candidate --trust-dir trust --key time.key\n"
+       "  bundle-make promote --from candidate --channel stable --trust-dir trust --key time.key\n"
+       "  bundle-make promote --from stable --channel stable --trust-dir trust --key time.key\n"
+       "                               the last one renews a pointer before it expires\n",
        [](auto& add) {
          add_trust_folder(add);
          add("channel", "channel name, like stable", string_value());
+         add("from", "channel whose release it goes to; no bundle is needed", string_value());
+         add("trust", "with --from: public key or root of the sites (default: the oldest root)",
+             string_value());
+         add("stale-base", "why a base image older than its policy is taken; is signed along",
+             string_value());
          add("expires-days", "until when sites take it for news",
              number_value(kDefaultPointerDays));
          add_signing_options(add);

@@ -45,6 +45,9 @@ struct MakeOptions {
   // content; empty: bundle-make itself.
   std::string builder;
   std::filesystem::path trust_folder;  // all that sites follow (bundle/trust.h) travels along
+  // Why a base image older than the release's policy is taken: recorded in the signed manifest when
+  // it is. Empty: make refuses it.
+  std::string stale_base;
 };
 
 struct MakeReport {
@@ -143,6 +146,9 @@ struct InspectReport {
   std::vector<std::string> upgrade_from;
   std::string k8s_version;
   std::string os_base;
+  std::string base_built;  // when the base image was built; empty: the release has no policy
+  std::uint32_t base_max_age_days = 0;
+  std::string stale_base;  // why it was taken although it was older
 };
 
 // The inventory of a bundle: one line a blob, "sha256:<digest> <size>", sorted. As a base of a

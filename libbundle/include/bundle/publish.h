@@ -25,6 +25,7 @@ struct PublishOptions {
   // Why the publication may leave a supported site without a way to the newest release; goes on
   // record. Empty: it may not.
   std::string strand;
+  bool dry_run = false;  // say what would change, and change nothing
 };
 
 struct PublishedBundle {
@@ -44,6 +45,7 @@ struct PublishReport {
   std::vector<PublishedBundle> bundles;  // that were named
   std::vector<PublishedChannel> channels;
   std::vector<std::string> removed;  // versions
+  bool dry_run = false;              // then `bytes` are those of the bundles that were named
 };
 
 // Every signature and every byte of a bundle is checked on the way, as a site would. What becomes
@@ -52,8 +54,9 @@ struct PublishReport {
 // Throws what verifying throws; Error{usage, name_collision}; {statement_mismatch} when a version
 // is there with other content; {release_unknown} when a pointer leads nowhere; {rollback} for a
 // trust folder that is older than what was published; {gate_refused} when a site at a release that
-// stays would have no way to where a channel stands; {busy, no_space, io_error}. Memory: as
-// recut_bundle.
+// stays would have no way to where a channel stands, and when the base image of a release that is
+// new, or that a channel moves to, is older than its policy without a signed reason; {busy,
+// no_space, io_error}. Memory: as recut_bundle.
 PublishReport publish(const PublishOptions& options, Progress& progress, const Cancel& cancel);
 
 }  // namespace bundle

@@ -121,14 +121,22 @@ struct TrustTime {
 SignedDocumentReport trust_time(const TrustTime& options);
 
 struct PromoteOptions {
-  std::filesystem::path bundle;  // folder
+  std::filesystem::path bundle;  // folder, or a statement.json, which carries nothing; or
+  std::string from;              // the channel whose release this one goes to as well
   std::filesystem::path folder;  // the vendor's trust folder; keeps the history of each channel
   std::string channel;
+  // With `from`: public key or root that sites are pinned to; empty: the folder's oldest root.
+  std::filesystem::path trust;
   unsigned expires_days = kDefaultPointerDays;
+  // Why the channel goes to a release whose base image is stale; signed with the pointer.
+  std::string stale_base;
   SignWith sign;
 };
-// Points the channel to the bundle's release: a new pointer in the trust folder and, when it was
-// signed, everything newest of the folder in the bundle. No blob is touched.
+// Points the channel to the bundle's release, or to that of another channel: a new pointer in the
+// trust folder and, when it was signed, everything newest of the folder in the bundle. No blob is
+// touched, nothing is built. Throws Error{gate_refused} for a bundle whose base image is older than
+// its policy, unless the channel stands at it already or there is a reason; {not_found, wrong_key,
+// expired, ...} when the pointer of `from` is not there, or sites would not follow it.
 SignedDocumentReport promote(const PromoteOptions& options);
 
 // Puts the roots, the newest revocation list and the newest pointers of the trust folder into every

@@ -110,6 +110,11 @@ std::string to_json(const InspectReport& r) {
   out.set("leaves", r.leaves).set("signatures", strings(r.signatures));
   out.set("upgrade_from", strings(r.upgrade_from)).set("k8s_version", r.k8s_version);
   out.set("os_base", r.os_base).set("bases", strings(r.bases));
+  if (!r.base_built.empty()) {
+    out.set("base_built", r.base_built);
+    out.set("base_max_age_days", std::uint64_t{r.base_max_age_days});
+    out.set("stale_base", r.stale_base);
+  }
   out.set("artifacts", list(r.artifacts, [](const InspectedArtifact& a) {
             Json item;
             item.set("kind", a.kind).set("name", a.name).set("digest", a.digest);
@@ -121,7 +126,7 @@ std::string to_json(const InspectReport& r) {
 
 std::string to_json(const PublishReport& r) {
   Json out;
-  out.set("product", r.product).set("removed", strings(r.removed));
+  out.set("product", r.product).set("removed", strings(r.removed)).set("dry_run", r.dry_run);
   out.set("bundles", list(r.bundles, [](const PublishedBundle& b) {
             Json item;
             item.set("version", b.version).set("bundle_id", b.bundle_id).set("bytes", b.bytes);

@@ -125,7 +125,12 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   const auto start = std::chrono::steady_clock::now();
   FileSystem& fs = posix_file_system();
   progress.phase("resolving", 0);
-  const release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+  release::ReleaseSpec spec = release::load_spec(fs, options.spec);
+  release::check_stale_reason(options.stale_base);
+  if (spec.base_policy) {
+    spec.base_policy = release::accept_base(*spec.base_policy, build_time(), options.stale_base,
+                                            options.spec.string());
+  }
   release::ResolvedRelease release = resolve_spec(fs, spec, options.registry, true);
   attest::ReleaseAttestor attestor(build_facts(fs, options, spec));
 
@@ -297,6 +302,11 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
   report.upgrade_from = manifest.upgrade_from;
   report.k8s_version = manifest.k8s_version;
   report.os_base = manifest.os_base;
+  if (manifest.base_policy) {
+    report.base_built = format_time(manifest.base_policy->built);
+    report.base_max_age_days = manifest.base_policy->max_age_days;
+    report.stale_base = manifest.base_policy->stale_reason;
+  }
   for (const release::Artifact* artifact : manifest.artifacts()) {
     const bool chart = artifact == &manifest.chart.artifact;
     const bool image = !artifact->registry.empty();

@@ -9,6 +9,7 @@
 
 #include "api/open_bundle.h"
 #include "api/origin_release.h"
+#include "api/publication_rules.h"
 #include "api/trust_report.h"
 #include "api/vendor_files.h"
 #include "base/time.h"
@@ -16,8 +17,6 @@
 #include "codec/json.h"
 #include "format/limits.h"
 #include "pack/volume_writer.h"
-#include "release/upgrade_path.h"
-#include "release/upgrade_rules.h"
 #include "trust/news.h"
 #include "trust/news_files.h"
 #include "trust/origin_index.h"
@@ -51,13 +50,18 @@ class Publication {
                   "Give --trust-dir FOLDER, in which 'bundle-make promote' keeps the pointers.");
     }
     open_bundles();
-    fs_.create_directories(options_.origin);
-    const auto lock = fs_.lock(options_.origin / kLockName);
+    std::unique_ptr<FileLock> lock;
+    if (!options_.dry_run) {
+      fs_.create_directories(options_.origin);
+      lock = fs_.lock(options_.origin / kLockName);
+      fs_.remove_all(options_.origin / kWorkFolder);
+    }
     read_origin();
     for (const OpenedBundle& bundle : bundles_) list_release(bundle);
     read_channels();
     choose_removed();
-    check_ways();
+    check_rules();
+    if (options_.dry_run) return foretell();
     for (const OpenedBundle& bundle : bundles_) add_volumes(bundle);
     copy_trust();
     // What is listed is there; what a pointer names is listed; what goes is named by neither.
@@ -72,12 +76,8 @@ class Publication {
   void open_bundles() {
     files_ = trust::read_trust_files(fs_, options_.trust_folder);
     carried_ = api::files_to_carry(fs_, options_.trust_folder);
-    trust::TrustRoot root = first_root();
-    std::vector<SignatureFile> roots;
-    for (const format::NamedFile& file : carried_) {
-      if (file.name.ends_with(".root.json")) roots.push_back({file.name, file.content});
-    }
-    if (!roots.empty()) root = root.update_all(roots);
+    const trust::TrustRoot root =
+        api::vendor_root(fs_, options_.trust_folder, files_, options_.trust);
     root_.emplace(root);
     for (const auto& folder : options_.bundles) {
       unpack::VolumeSet volumes = unpack::open_volumes(fs_, {folder});
@@ -94,32 +94,12 @@ class Publication {
     }
   }
 
-  trust::TrustRoot first_root() const {
-    if (!options_.trust.empty()) {
-      return trust::TrustRoot::load(read_text_file(fs_, options_.trust, format::kMaxDocumentBytes),
-                                    options_.trust.string());
-    }
-    const SignatureFile* oldest = nullptr;
-    std::uint64_t lowest = UINT64_MAX;
-    for (const SignatureFile& file : files_) {
-      const auto name = trust::parse_numbered(api::base_name(file.name));
-      if (!name || name->stem != "root.json" || name->number >= lowest) continue;
-      lowest = name->number;
-      oldest = &file;
-    }
-    if (oldest != nullptr) return trust::TrustRoot::parse(oldest->content, oldest->name);
-    throw Error(ErrorCode::no_trust,
-                fmt::format("{} holds no root", options_.trust_folder.string()),
-                "Give the public key that sites are pinned to: --trust vendor.pub.");
-  }
-
   void read_origin() {
     const Path listing = options_.origin / trust::kOriginIndexName;
     if (fs_.status(listing)) {
       index_ = trust::parse_origin_index(read_text_file(fs_, listing, trust::kMaxOriginBytes),
                                          listing.string());
     }
-    fs_.remove_all(options_.origin / kWorkFolder);
     before_ = index_;
   }
 
@@ -174,15 +154,19 @@ class Publication {
   }
 
   void require_listed(const ChannelPointer& pointer) const {
-    const auto& releases = index_.releases;
-    if (std::ranges::find(releases, pointer.statement_digest, &OriginRelease::statement) !=
-        releases.end()) {
-      return;
+    const auto found =
+        std::ranges::find(index_.releases, pointer.statement_digest, &OriginRelease::statement);
+    if (found == index_.releases.end()) {
+      throw Error(ErrorCode::release_unknown,
+                  fmt::format("channel {} stands at {}, which is not on this origin",
+                              pointer.channel, pointer.release_version),
+                  fmt::format("Name the bundle of {} as well.", pointer.release_version));
     }
-    throw Error(ErrorCode::release_unknown,
-                fmt::format("channel {} stands at {}, which is not on this origin", pointer.channel,
+    if (found->version == pointer.release_version) return;
+    throw Error(ErrorCode::statement_mismatch,
+                fmt::format("channel {} calls {} by the name {}", pointer.channel, found->version,
                             pointer.release_version),
-                fmt::format("Name the bundle of {} as well.", pointer.release_version));
+                "Somebody wrote the pointer by hand: promote the release again.");
   }
 
   bool is_pointed_at(const OriginRelease& release) const {
@@ -235,32 +219,24 @@ class Publication {
            });
   }
 
-  // A site that runs a release of this origin can get from it to where its channel stands.
-  void check_ways() {
-    if (!changes_something() || !options_.strand.empty()) return;
+  void check_rules() {
+    if (!changes_something()) return;
     const std::vector<StoredRelease> stored = stored_releases();
-    std::vector<release::SemVer> known;
-    for (const StoredRelease& release : stored) {
-      known.push_back(release::app_version(release.manifest));
-    }
+    std::vector<api::ChannelMove> channels;
     for (const auto& item : news_.pointers) {
-      const auto target = std::ranges::find(stored, item.document->release_version,
-                                            [](const auto& r) { return r.manifest.version; });
-      for (const StoredRelease& site : stored) {
-        if (!release::is_older(site.manifest, target->manifest)) continue;
-        if (release::has_way({site.manifest, target->manifest, stored,
-                              release::k8s_version(site.manifest), false, known})) {
-          continue;
-        }
-        throw Error(
-            ErrorCode::gate_refused,
-            fmt::format("a site at {} would have no way to {}, where channel {} stands",
-                        site.manifest.version, target->manifest.version, item.document->channel),
-            "Publish a release in between, or keep one with --keep; the rules are in "
-            "docs/release-spec.md. If no site runs that release: --strand REASON. Nothing was "
-            "published.");
+      const auto before = published_pointer(item.document->channel);
+      const bool moved = !before || before->statement_digest != item.document->statement_digest;
+      channels.push_back({*item.document, moved});
+    }
+    if (options_.strand.empty()) api::require_ways(stored, channels);
+    std::vector<std::string> added;
+    for (const OriginRelease& release : index_.releases) {
+      if (std::ranges::find(before_.releases, release.version, &OriginRelease::version) ==
+          before_.releases.end()) {
+        added.push_back(release.version);
       }
     }
+    stale_reasons_ = api::require_fresh_bases(stored, added, channels, build_time());
   }
 
   // Cut anew, so that the origin's files have the sizes that it likes, and each leaf is read.
@@ -355,19 +331,48 @@ class Publication {
     return fs_.status(path) ? read_text_file(fs_, path, format::kMaxTailBytes) : std::string();
   }
 
-  void check_not_older(const ChannelPointer& pointer) const {
-    const std::string content = published(pointer.channel);
-    if (content.empty()) return;
-    const std::string what = trust::origin_channel_path(pointer.channel);
+  // As the vendor's folder once had it; sites check its signature.
+  std::optional<ChannelPointer> published_pointer(const std::string& channel) const {
+    const std::string content = published(channel);
+    if (content.empty()) return std::nullopt;
+    const std::string what = trust::origin_channel_path(channel);
     for (const SignatureFile& file : api::parse_channel(content, what)) {
-      const auto name = trust::parse_numbered(file.name);
-      const bool is_pointer = file.name.ends_with(trust::kChannelSuffix);
-      if (!name || !is_pointer || name->number <= pointer.sequence) continue;
-      throw Error(ErrorCode::rollback,
-                  fmt::format("channel {} was published with sequence {}, the trust folder has {}",
-                              pointer.channel, name->number, pointer.sequence),
-                  "Get the newest state of the vendor's trust folder.");
+      if (!file.name.ends_with(trust::kChannelSuffix)) continue;
+      return trust::parse_pointer(file.content, fmt::format("{}: {}", what, file.name));
     }
+    return std::nullopt;
+  }
+
+  void check_not_older(const ChannelPointer& pointer) const {
+    const auto before = published_pointer(pointer.channel);
+    if (!before || before->sequence <= pointer.sequence) return;
+    throw Error(ErrorCode::rollback,
+                fmt::format("channel {} was published with sequence {}, the trust folder has {}",
+                            pointer.channel, before->sequence, pointer.sequence),
+                "Get the newest state of the vendor's trust folder.");
+  }
+
+  // What a run would report, from what is there now.
+  PublishReport foretell() {
+    report_.product = index_.product;
+    report_.dry_run = true;
+    for (const OpenedBundle& bundle : bundles_) {
+      const std::string id = to_hex(bundle.volumes.bundle_id);
+      const std::string& version = bundle.head.release->version;
+      PublishedBundle entry{version, id, 0, false};
+      entry.is_new = !fs_.status(options_.origin / trust::origin_bundle_path(version, id));
+      for (const unpack::Volume& volume : bundle.volumes.volumes)
+        entry.bytes += volume.file->size();
+      report_.bundles.push_back(std::move(entry));
+    }
+    for (const auto& item : news_.pointers) {
+      const ChannelPointer& pointer = *item.document;
+      const bool moved = channel_content(pointer.channel) != published(pointer.channel);
+      report_.channels.push_back(
+          {pointer.channel, pointer.release_version, pointer.sequence, moved});
+    }
+    for (const OriginRelease& release : removed_) report_.removed.push_back(release.version);
+    return std::move(report_);
   }
 
   void write_channels() {
@@ -420,6 +425,7 @@ class Publication {
     for (const std::string& version : report_.removed) add("removed", version);
     if (!something) return;
     if (!options_.strand.empty()) event.set("strand", options_.strand);
+    for (const std::string& reason : stale_reasons_) add("stale_base", reason);
     const auto file = fs_.open_writable(options_.origin / kHistoryName);
     file->write(as_bytes(codec::dump_json(event) + "\n"));
     file->sync();
@@ -437,6 +443,7 @@ class Publication {
   OriginIndex index_;
   std::vector<OriginRelease> removed_;
   trust::News news_;
+  std::vector<std::string> stale_reasons_;
   PublishReport report_;
 };
 

@@ -9,6 +9,7 @@
 #include "bundle/error.h"
 #include "bundle/trust.h"
 #include "pack/bundle_signing.h"
+#include "release/manifest.h"
 #include "trust/limits.h"
 #include "trust/news.h"
 #include "trust/news_files.h"
@@ -115,6 +116,64 @@ void check_channel(const std::string& channel) {
               fmt::format("1 to {} of a-z, 0-9 and '-', like stable.", kMaxChannelBytes));
 }
 
+bool is_folder(FileSystem& fs, const Path& path) {
+  const auto status = fs.status(path);
+  return status && status->kind == FileKind::directory;
+}
+
+struct PromotedRelease {
+  std::string product;
+  std::string version;
+  Digest statement;
+  std::optional<release::BasePolicy> base;  // where a manifest is at hand
+};
+
+PromotedRelease read_release(FileSystem& fs, const Path& bundle) {
+  const std::string text = read_statement(fs, bundle);
+  const trust::Statement statement = trust::parse_statement(text, "statement.json");
+  PromotedRelease release{statement.product, statement.version, sha256(as_bytes(text)), {}};
+  const Path folder = is_folder(fs, bundle) ? bundle : bundle.parent_path();
+  const std::string manifest = api::find_document(fs, folder, "manifest.json");
+  // A lone copy of a statement: publish looks again, with the manifest.
+  if (sha256(as_bytes(manifest)) != statement.manifest_digest) return release;
+  release.base = release::parse_manifest(manifest, "manifest.json").base_policy;
+  return release;
+}
+
+// The release that another channel stands at, by a pointer that sites would follow.
+PromotedRelease follow_channel(FileSystem& fs, const std::vector<SignatureFile>& files,
+                               const PromoteOptions& options) {
+  const auto root = api::vendor_root(fs, options.folder, files, options.trust);
+  for (const auto& item : trust::read_news(root, files, build_time()).pointers) {
+    const trust::ChannelPointer& pointer = *item.document;
+    if (pointer.channel != options.from) continue;
+    return {pointer.product, pointer.release_version, pointer.statement_digest, {}};
+  }
+  throw Error(ErrorCode::not_found,
+              fmt::format("{} has no pointer of channel {}", options.folder.string(), options.from),
+              "Promote a bundle to that channel first, or check the name.");
+}
+
+// What the pointer has to say about a stale base. A channel that stands there already may go on
+// to: its pointer is only renewed.
+std::string stale_reason(const PromotedRelease& release, const SignatureFile* before,
+                         const PromoteOptions& options) {
+  if (!options.stale_base.empty()) return options.stale_base;
+  std::optional<trust::ChannelPointer> last;
+  if (before != nullptr && !before->content.empty()) {
+    last = trust::parse_pointer(before->content, before->name);
+  }
+  if (last && last->statement_digest == release.statement) return last->stale_base_reason;
+  const UnixTime now = build_time();
+  if (!release.base || !release.base->is_stale(now) || !release.base->stale_reason.empty()) {
+    return {};
+  }
+  throw Error(ErrorCode::gate_refused,
+              fmt::format("the base image of {} {}", release.version, release.base->describe(now)),
+              "Make a release on a current base image. If this one cannot wait: --stale-base "
+              "REASON, which is signed with the pointer.");
+}
+
 }  // namespace
 
 SignedDocumentReport trust_revoke(const TrustRevoke& options) {
@@ -162,26 +221,35 @@ SignedDocumentReport promote(const PromoteOptions& options) {
   FileSystem& fs = posix_file_system();
   check_channel(options.channel);
   check_days(options.expires_days);
-  const std::string text = read_statement(fs, options.bundle);
-  const trust::Statement statement = trust::parse_statement(text, "statement.json");
+  release::check_stale_reason(options.stale_base);
+  if (options.bundle.empty() == options.from.empty()) {
+    throw Error(ErrorCode::usage, "which release is the channel to stand at?",
+                "Name a bundle's folder, or another channel with --from.");
+  }
   const auto files = trust::read_trust_files(fs, options.folder);
+  const PromotedRelease release =
+      options.from.empty() ? read_release(fs, options.bundle) : follow_channel(fs, files, options);
 
   trust::ChannelPointer pointer;
-  pointer.product = statement.product;
+  pointer.product = release.product;
   pointer.channel = options.channel;
   const std::string stem = options.channel + std::string(trust::kChannelSuffix);
-  pointer.sequence = number_of(newest(files, stem)) + 1;
+  const SignatureFile* before = newest(files, stem);
+  pointer.sequence = number_of(before) + 1;
   pointer.created = build_time();
   pointer.expires = pointer.created + options.expires_days * kDay;
-  pointer.statement_digest = sha256(as_bytes(text));
-  pointer.release_version = statement.version;
+  pointer.statement_digest = release.statement;
+  pointer.release_version = release.version;
   pointer.root_version = number_of(newest(files, "root.json"));
   if (const SignatureFile* list = newest(files, trust::kRevocationsSuffix)) {
     pointer.revocation_digest = sha256(as_bytes(list->content));
   }
+  pointer.stale_base_reason = stale_reason(release, before, options);
   auto report = write_document(fs, options.folder / trust::pointer_name(pointer),
                                trust::encode_pointer(pointer), pointer.sequence, options.sign);
-  if (!report.signatures.empty()) report.volumes = carry_trust(options.bundle, options.folder);
+  if (!report.signatures.empty() && is_folder(fs, options.bundle)) {
+    report.volumes = carry_trust(options.bundle, options.folder);
+  }
   return report;
 }
 

@@ -18,15 +18,20 @@ bool is_root(const trust::SignatureFile& file) {
   return file.name.ends_with(".root.json");
 }
 
-// A chain with a gap or a draft would be refused at every site.
-void check_as_a_site_would(const std::vector<trust::SignatureFile>& files) {
+std::vector<trust::SignatureFile> roots_of(std::span<const trust::SignatureFile> files) {
   std::vector<trust::SignatureFile> roots;
   std::ranges::copy_if(files, std::back_inserter(roots), is_root);
-  if (roots.empty()) return;
-  const auto oldest = std::ranges::min_element(roots, {}, [](const trust::SignatureFile& file) {
+  std::ranges::sort(roots, {}, [](const trust::SignatureFile& file) {
     return trust::parse_numbered(base_name(file.name))->number;
   });
-  const auto first = trust::TrustRoot::parse(oldest->content, oldest->name);
+  return roots;
+}
+
+// A chain with a gap or a draft would be refused at every site.
+void check_as_a_site_would(const std::vector<trust::SignatureFile>& files) {
+  const auto roots = roots_of(files);
+  if (roots.empty()) return;
+  const auto first = trust::TrustRoot::parse(roots.front().content, roots.front().name);
   trust::read_news(first.update_all(roots), files, build_time());
 }
 
@@ -52,6 +57,20 @@ std::string find_document(FileSystem& fs, const Path& folder, std::string_view n
   const unpack::VolumeSet volumes = unpack::open_volumes(fs, {folder});
   const format::NamedFile* file = format::find_file(volumes.head, name);
   return file == nullptr ? std::string() : file->content;
+}
+
+trust::TrustRoot vendor_root(FileSystem& fs, const Path& folder,
+                             std::span<const trust::SignatureFile> files, const Path& trust) {
+  const auto roots = roots_of(files);
+  if (trust.empty() && roots.empty()) {
+    throw Error(ErrorCode::no_trust, fmt::format("{} holds no root", folder.string()),
+                "Give the public key that sites are pinned to: --trust vendor.pub.");
+  }
+  const trust::TrustRoot first =
+      trust.empty() ? trust::TrustRoot::parse(roots.front().content, roots.front().name)
+                    : trust::TrustRoot::load(read_text_file(fs, trust, format::kMaxDocumentBytes),
+                                             trust.string());
+  return roots.empty() ? first : first.update_all(roots);
 }
 
 format::FileList files_to_carry(FileSystem& fs, const Path& folder) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -9,6 +10,7 @@
 #include "crypto/signer.h"
 #include "format/volume.h"
 #include "io/file_system.h"
+#include "trust/trust_root.h"
 
 namespace bundle::api {
 
@@ -21,5 +23,11 @@ std::string find_document(FileSystem& fs, const Path& folder, std::string_view n
 // The roots and the newest news of a vendor's trust folder, ready for a bundle's tail. Throws what
 // a site would throw that follows them from their first root on.
 format::FileList files_to_carry(FileSystem& fs, const Path& folder);
+
+// The newest root of the vendor's trust folder, whose `files` these are, as a site would get to it
+// from `trust` (a public key or root; empty: the oldest root of the folder). Throws Error{no_trust}
+// when neither is there, and what a site would throw.
+trust::TrustRoot vendor_root(FileSystem& fs, const Path& folder,
+                             std::span<const trust::SignatureFile> files, const Path& trust);
 
 }  // namespace bundle::api

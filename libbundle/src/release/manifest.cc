@@ -88,6 +88,7 @@ Json to_json(const std::vector<FileArtifact>& files) {
 Json to_json(const Manifest& manifest) {
   Json os = Json::object();
   os.set("base", manifest.os_base).set("artifacts", to_json(manifest.os_artifacts));
+  if (manifest.base_policy) os.set("basePolicy", to_json(*manifest.base_policy));
   Json k8s = Json::object();
   k8s.set("distribution", manifest.k8s_distribution)
       .set("version", manifest.k8s_version)
@@ -141,6 +142,10 @@ class Reader {
 
     const Json& os = json.at("os");
     out.os_base = os.at("base").as_string();
+    if (const Json* policy = os.find("basePolicy")) {
+      out.base_policy = read_base_policy(*policy);
+      if (!out.base_policy) fail("os.basePolicy.built is no time", "");
+    }
     out.os_artifacts = read_files(os.at("artifacts"));
 
     const Json& k8s = json.at("k8s");

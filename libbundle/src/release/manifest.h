@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "crypto/digest.h"
 #include "oci/descriptor.h"
+#include "release/base_policy.h"
 #include "release/gate_rules.h"
 
 namespace bundle::release {
@@ -61,6 +62,7 @@ struct Manifest {
   GateRules gates;
 
   std::string os_base;
+  std::optional<BasePolicy> base_policy;
   std::vector<FileArtifact> os_artifacts;
 
   std::string k8s_distribution;

@@ -105,6 +105,7 @@ class Resolver {
     manifest.gates = spec_.gates;
     if (!manifest.gates.empty()) manifest.minimum_reader = Manifest::kGatesReader;
     manifest.os_base = spec_.os_base;
+    manifest.base_policy = spec_.base_policy;
     manifest.k8s_distribution = spec_.k8s_distribution;
     manifest.k8s_version = spec_.k8s_version;
     manifest.chart_path = spec_.chart_path;

@@ -9,10 +9,11 @@
 
 #include "bundle/error.h"
 #include "codec/json_pointer.h"
-#include "codec/schema.h"
 #include "codec/yaml.h"
 #include "io/safe_path.h"
 #include "oci/reference.h"
+#include "release/checked_yaml.h"
+#include "release/compatibility_file.h"
 #include "release/naming.h"
 #include "release/version.h"
 
@@ -84,6 +85,7 @@ class SpecReader {
     read_expiry(root);
     const Json& os = root.at("os");
     spec_.os_base = os.at("base").as_string();
+    read_base_policy_of(os);
     spec_.os_artifacts = read_files(os, "/os", "artifacts");
     if (const Json* packages = os.find("packages")) {
       auto path = read_path("/os/packages", packages->as_string(), FileKind::regular);
@@ -151,10 +153,32 @@ class SpecReader {
   void read_gates(const Json& root) {
     const Json* gates = root.find("gates");
     if (gates == nullptr) return;
-    spec_.gates = read_gate_rules(*gates, spec_.version, spec_.k8s_version,
-                                  [&](const std::string& pointer, const std::string& message) {
-                                    invalid("/gates" + pointer, message);
-                                  });
+    std::optional<codec::YamlDocument> matrix;
+    Json rules = *gates;
+    if (const Json* file = gates->find("compatibilityPath")) {
+      if (gates->find("compatibility") != nullptr) {
+        invalid("/gates/compatibilityPath", "give the rows here or in a file, not both");
+      }
+      const auto path = read_path("/gates/compatibilityPath", file->as_string(), FileKind::regular);
+      if (!path) return;
+      matrix = load_compatibility(fs_, *path, spec_.product);
+      rules.set("compatibility", matrix->root().at("rows"));
+    }
+    constexpr std::string_view kRows = "/compatibility";
+    spec_.gates = read_gate_rules(
+        rules, spec_.version, spec_.k8s_version,
+        [&](const std::string& pointer, const std::string& message) {
+          if (!matrix || !pointer.starts_with(kRows)) return invalid("/gates" + pointer, message);
+          const std::string row = "/rows" + pointer.substr(kRows.size());
+          findings_.invalid.push_back(fmt::format("{}: {}", matrix->where(row), message));
+        });
+  }
+
+  void read_base_policy_of(const Json& os) {
+    const Json* policy = os.find("basePolicy");
+    if (policy == nullptr) return;
+    spec_.base_policy = read_base_policy(*policy);
+    if (!spec_.base_policy) invalid("/os/basePolicy/built", "there is no such day or time");
   }
 
   static std::vector<oci::Platform> read_platforms(const Json& owner,
@@ -313,30 +337,11 @@ class SpecReader {
   std::map<std::string, std::string> names_;  // name in the registry -> pointer
 };
 
-void check_schema(const codec::YamlDocument& document) {
-  const auto violations = codec::Schema::builtin("release-spec").check(document.root());
-  if (violations.empty()) return;
-  constexpr std::size_t kMaxShown = 20;
-  std::vector<std::string> lines;
-  for (const codec::Violation& violation : violations) {
-    if (lines.size() == kMaxShown) break;
-    const auto tokens = codec::pointer_tokens(violation.pointer);
-    const std::string key = tokens.empty() || violation.message.starts_with("unknown key")
-                                ? std::string()
-                                : violation.pointer.substr(1) + ": ";
-    lines.push_back(
-        fmt::format("{}: {}{}", document.where(violation.pointer), key, violation.message));
-  }
-  throw Error(ErrorCode::spec_invalid, fmt::format("{}", fmt::join(lines, "\n")),
-              "Correct the named lines; docs/release-spec.md describes every key.");
-}
-
 }  // namespace
 
 ReleaseSpec parse_spec(FileSystem& fs, std::string_view text, const Path& release_yaml) {
   const codec::YamlDocument document =
-      codec::parse_yaml(text, release_yaml.string(), ErrorCode::spec_invalid, {kMaxSpecBytes});
-  check_schema(document);
+      parse_checked_yaml(text, release_yaml.string(), "release-spec", kMaxSpecBytes);
   return SpecReader(fs, release_yaml, document).read();
 }
 

@@ -11,6 +11,7 @@
 #include "base/time.h"
 #include "io/file_system.h"
 #include "oci/descriptor.h"
+#include "release/base_policy.h"
 #include "release/gate_rules.h"
 
 namespace bundle::release {
@@ -43,6 +44,7 @@ struct ReleaseSpec {
   std::optional<std::uint32_t> expires_days;
 
   std::string os_base;
+  std::optional<BasePolicy> base_policy;  // accept_base() adds a reason
   std::vector<FileSpec> os_artifacts;
   // List of the packages of the OS image (dpkg status, or NAME<tab>VERSION lines); empty: none.
   Path os_packages;

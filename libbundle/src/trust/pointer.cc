@@ -30,6 +30,9 @@ std::string encode_pointer(const ChannelPointer& pointer) {
   if (pointer.revocation_digest) {
     json.set("revocations", named(*pointer.revocation_digest));
   }
+  if (!pointer.stale_base_reason.empty()) {
+    json.set("stale_base_reason", pointer.stale_base_reason);
+  }
   std::string encoded = codec::canonical_json(json);
   parse_pointer(encoded, "channel pointer");
   return encoded;
@@ -50,6 +53,7 @@ ChannelPointer parse_pointer(std::string_view json, std::string_view what) {
   if (fields.has("revocations")) {
     pointer.revocation_digest = fields.object("revocations").digest("digest");
   }
+  pointer.stale_base_reason = fields.text("stale_base_reason", kMaxPointerReasonBytes);
   if (pointer.expires <= pointer.created) fields.fail("expires", "is not after \"created\"");
   return pointer;
 }

@@ -2,6 +2,7 @@
 // new pointer and touches no release. Format: docs/trust-model.md, "Channel pointer".
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,9 +23,13 @@ struct ChannelPointer {
   std::string release_version;
   std::uint64_t root_version = 0;           // newest root when this was signed; 0: a bare key
   std::optional<Digest> revocation_digest;  // of revocations.json, when there is one
+  // Why the channel leads to a release whose base image is stale; mostly empty.
+  std::string stale_base_reason;
 
   bool operator==(const ChannelPointer&) const = default;
 };
+
+inline constexpr std::size_t kMaxPointerReasonBytes = 1024;
 
 // The exact bytes to sign. Throws Error{statement_invalid} for a field out of its range.
 std::string encode_pointer(const ChannelPointer& pointer);
