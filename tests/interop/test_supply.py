@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -477,7 +478,7 @@ class CosignClient(Supply):
         folder = self.folder / "cosign-made"
         folder.mkdir()
         subprocess.run([client, "generate-key-pair"], cwd=folder, check=True, capture_output=True, timeout=300,
-                       env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": str(folder), "COSIGN_PASSWORD": "secret"})
+                       env={"PATH": os.environ["PATH"], "HOME": str(folder), "COSIGN_PASSWORD": "secret"})
         (folder / "password").write_text("secret\n")
         copy = folder / "release"
         shutil.copytree(self.folder / "release", copy)
