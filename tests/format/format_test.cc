@@ -119,7 +119,7 @@ TEST(Recipe, RoundTripJoinsNeighbours) {
   writer.add_run({kZeroSource, 0, 0, 4096});
   writer.add_run({kZeroSource, 0, 0, 4096});
   writer.end_segment();
-  writer.begin_deflate(2, Bytes{6});
+  writer.begin_deflate({2, Bytes{6}});
   writer.add_run({1, 0, 30, 1});
   writer.end_segment();
   const Played played = play(writer.take(), index);

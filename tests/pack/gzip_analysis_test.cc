@@ -69,6 +69,16 @@ TEST(GzipAnalysis, EachMemberHasItsOwnEncoder) {
   EXPECT_EQ(found.corrections.count(1), 1U);
 }
 
+TEST(GzipAnalysis, MembersOverTheImportBudgetStayAsTheyAre) {
+  const release::BlobInput blob = blob_of({joined({member(false), member(true)})});
+  const GzipAnalysis none = analyse_gzip(blob, Cancel(), nullptr, 1);
+  ASSERT_EQ(none.members.size(), 2U);
+  EXPECT_FALSE(none.members[0] || none.members[1]);
+  EXPECT_FALSE(none.any_replayed());
+  const unsigned cost = codec::replay_cost(codec::zlib_spec(9, 9, 0));
+  EXPECT_TRUE(analyse_gzip(blob, Cancel(), nullptr, cost).members[0]);
+}
+
 // The packer refuses such a blob by its digest afterwards; until then nothing may go wrong.
 TEST(GzipAnalysis, ASourceThatGrowsBetweenTwoReadingsIsSurvived) {
   const Bytes grown = joined({member(true), member(true), member(true), member(true)});

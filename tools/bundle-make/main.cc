@@ -60,6 +60,7 @@ void make(const Invocation& call) {
     options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
   options.level = call.options["level"].as<int>();
   options.fast = call.has("fast");
+  options.import_budget = call.options["import-budget"].as<unsigned>();
   options.jobs = call.options["jobs"].as<unsigned>();
   options.sign = signing(call);
   options.registry = registry_access(call);
@@ -258,6 +259,10 @@ std::vector<Command> commands() {
          add("volume-size", "largest volume, like 650M or 4G (default: just below FAT32's 4 GiB)",
              string_value());
          add("level", "zstd level, 1 to 19", cxxopts::value<int>()->default_value("19"));
+         add("import-budget",
+             "seconds of one core that a site may spend to make a GB of layers gzip again; slower "
+             "layers stay as they are (0: no limit)",
+             cxxopts::value<unsigned>()->default_value("0"));
          add("fast", "for CI: level 3, under 256 MiB of memory");
          add("jobs", "compression threads", cxxopts::value<unsigned>()->default_value("2"));
          add("root", "trust root (N.root.json) that travels along; may be repeated",

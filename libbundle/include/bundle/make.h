@@ -35,7 +35,10 @@ struct MakeOptions {
   std::uint64_t volume_size = kDefaultVolumeBytes;
   // A delta: folders of full bundles and inventory files; importable where one of them is complete.
   std::vector<std::filesystem::path> bases;
-  int level = 19;     // zstd, 1 to 19
+  int level = 19;  // zstd, 1 to 19
+  // Seconds of one core that a site may spend on making a GB of layer content gzip again. Layers
+  // whose encoder takes longer are carried as they are; 0: any time.
+  unsigned import_budget = 0;
   bool fast = false;  // for CI: level 3, under 256 MiB of memory
   unsigned jobs = 2;
   SignWith sign;

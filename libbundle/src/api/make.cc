@@ -138,6 +138,7 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   job.out = options.out;
   job.profile = options.fast ? pack::PackProfile::fast(options.jobs)
                              : pack::PackProfile::release(options.level, options.jobs);
+  job.profile.import_budget = options.import_budget;
   job.volume_size = options.volume_size;
   job.roots = read_roots(fs, options.roots);
   job.attestor = &attestor;

@@ -26,6 +26,20 @@ class ReplayEncoder final : public DeflateEncoder {
 
   void write(ByteView bytes) override { encoder_.write(bytes); }
   void finish() override { encoder_.finish(); }
+  void flush(Flush kind) override {
+    if constexpr (std::is_same_v<Encoder, ZlibDeflate>) {
+      encoder_.flush(kind == Flush::full ? ZlibDeflate::Flush::full : ZlibDeflate::Flush::sync);
+    } else if constexpr (requires(Encoder & encoder) { encoder.flush(); }) {
+      encoder_.flush();
+    } else {
+      DeflateEncoder::flush(kind);
+    }
+  }
+  void begin_after(std::uint64_t plain, unsigned phase) override {
+    encoder_.begin_after(plain, phase);
+  }
+  BlockStart last_block() const override { return encoder_.last_block(); }
+  void drain() override { encoder_.drain(); }
 
  private:
   Encoder encoder_;
@@ -237,6 +251,41 @@ std::string describe(const EncoderSpec& spec) {
   }
 }
 
+void DeflateEncoder::flush(Flush) {
+  bad_params("flush");
+}
+void DeflateEncoder::begin_after(std::uint64_t, unsigned) {
+  bad_params("restart");
+}
+
+RestartRule restart_rule(const EncoderSpec& spec) {
+  constexpr std::uint64_t kHalfWindow = 32 << 10;
+  constexpr std::uint64_t kFastBlock = 65535;
+  constexpr RestartRule kFast = {kFastBlock, 2 * kFastBlock, true, kFastBlock};
+  constexpr RestartRule kLazy = {kHalfWindow, 40 << 10, false, 1};
+  constexpr RestartRule kGreedy = {kHalfWindow, 128 << 10, false, 1};
+  if (spec.params.empty()) return {};
+  const int level = spec.params[0];
+  switch (spec.family) {
+    case kZlibFamily:
+      return level <= 3 ? kGreedy : kLazy;
+    case kGoFamily:
+      return level == 1 ? kFast : level <= 3 ? kGreedy : kLazy;
+    case kKlauspostFamily:
+      // Level 4 of some versions looks at what it forgot long ago.
+      if (level == 4) return {};
+      return level <= 6 ? kFast : kLazy;
+    case kPgzipFamily:
+      return {1, PgzipDeflate::kDictionaryBytes, false,
+              block_param(spec.params, kMinPgzipBlock, "pgzip")};
+    case kPigzFamily:
+      return {1, PigzDeflate::kDictionaryBytes, false,
+              block_param(spec.params, PigzDeflate::kDictionaryBytes, "pigz")};
+    default:
+      return {};
+  }
+}
+
 std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out) {
   switch (spec.family) {
     case kZlibFamily:
@@ -256,6 +305,27 @@ std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out)
                   fmt::format("a recipe needs deflate encoder family {}, which this program lacks",
                               spec.family),
                   "Use the newer bundle-import that came with the release.");
+  }
+}
+
+unsigned replay_cost(const EncoderSpec& spec) {
+  constexpr std::array kGo = {7U, 10U, 10U, 11U, 16U, 20U, 25U, 50U, 75U};
+  constexpr std::array kKlauspost = {8U, 8U, 9U, 11U, 13U, 15U, 17U, 30U, 60U};
+  constexpr std::array kZlib = {12U, 13U, 16U, 16U, 22U, 35U, 45U, 100U, 125U};
+  if (spec.family == kTokenFamily) {  // as the level of zlib that it is like
+    const unsigned chain = parse_token_model(spec.params).max_chain;
+    return chain <= 32 ? 25 : chain <= 128 ? 45 : chain <= 256 ? 60 : 140;
+  }
+  const std::size_t level = spec.params.empty() ? 6 : spec.params[0];
+  if (level < 1 || level > kMaxLevel) return 0;
+  switch (spec.family) {
+    case kGoFamily:
+      return kGo[level - 1];
+    case kKlauspostFamily:
+    case kPgzipFamily:
+      return kKlauspost[level - 1];
+    default:
+      return kZlib[level - 1];
   }
 }
 

@@ -41,14 +41,46 @@ std::string describe(const EncoderSpec& spec);  // "zlib level 6, memLevel 8"
 // Makes a raw deflate stream (RFC 1951). Any split of the input gives the same output.
 class DeflateEncoder : public Sink {
  public:
+  enum class Flush : std::uint8_t { sync = 0, full = 1 };
+
   // Emits the end of the stream. Nothing may be written afterwards.
   virtual void finish() = 0;
+  // Ends the block with a sync marker, as the Flush() of the original; full: forgets the past, too
+  // (zlib). Throws Error{recipe_invalid} where the original has no such call.
+  virtual void flush(Flush kind);
+
+  // For restart points. Before the first write(): the first `plain` bytes are only learnt from, and
+  // the output begins with the block that starts there, `phase` bits (0 to 7, left zero) into its
+  // first byte. What is made is what a whole encoder makes there if restart_rule() was kept and its
+  // choices were the same: whoever makes the recipe has to prove that. Throws
+  // Error{recipe_invalid} if the encoder cannot.
+  virtual void begin_after(std::uint64_t plain, unsigned phase);
+  // The last block that was begun. A block's start may only be known later.
+  virtual BlockStart last_block() const { return {}; }
+  // Gives the whole bytes made so far to the sink.
+  virtual void drain() {}
 };
+
+// Where an encoder has to begin to learn for a restart at plain byte p: at the last place that is
+// at least `before` bytes before p and a multiple of `unit` bytes behind the start of the stream
+// (or of the last flush, for an encoder whose blocks a flush cuts anew). No unit: it cannot
+// restart.
+struct RestartRule {
+  std::uint64_t unit = 0;
+  std::uint64_t before = 0;
+  bool from_flush = false;  // units and blocks count from the last flush
+  std::uint64_t block = 1;  // p is a multiple of that
+};
+RestartRule restart_rule(const EncoderSpec& spec);
 
 // Writes to `out`, which must outlive the encoder. Throws Error{unsupported} for a family that this
 // program lacks, Error{recipe_invalid} for parameters out of range.
 // Memory: under 1 MiB.
 std::unique_ptr<DeflateEncoder> make_encoder(const EncoderSpec& spec, Sink& out);
+
+// About how many seconds one core takes to make the deflate stream of 1 GB of plain bytes (the
+// figures of docs/performance.md): to weigh bytes against time, no more.
+unsigned replay_cost(const EncoderSpec& spec);
 
 // Groups of candidates, the likelier group first.
 using CandidateTiers = std::vector<std::vector<EncoderSpec>>;

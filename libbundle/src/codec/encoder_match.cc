@@ -1,134 +1,215 @@
 #include "codec/encoder_match.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "codec/encoder_mender.h"
+#include "codec/encoder_runner.h"
 
 namespace bundle::codec {
+namespace {
 
-// One candidate: its encoder writes into it and it compares.
-class EncoderMatch::Runner final : public Sink {
- public:
-  Runner(const EncoderMatch& match, const EncoderSpec& spec)
-      : match_(match), spec_(spec), encoder_(make_encoder(spec, *this)) {}
+bool is_too_long(const StreamPart& part) {
+  return part.plain > kMaxPartPlain;
+}
 
-  void write(ByteView bytes) override {
-    if (failed_) return;
-    const ByteView original =
-        ByteView(match_.original_)
-            .subspan(static_cast<std::size_t>(matched_ - match_.original_start_));
-    if (bytes.size() > original.size() ||
-        !std::equal(bytes.begin(), bytes.end(), original.begin())) {
-      failed_ = true;
-      return;
-    }
-    matched_ += bytes.size();
-  }
-
-  // False as soon as the output differs.
-  bool feed(ByteView plain) {
-    constexpr std::size_t kStep = 64 << 10;
-    while (!failed_ && !plain.empty()) {
-      const ByteView part = plain.first(std::min(kStep, plain.size()));
-      encoder_->write(part);
-      plain = plain.subspan(part.size());
-    }
-    return !failed_;
-  }
-  // True when all of the original was made.
-  bool finish() {
-    encoder_->finish();
-    return !failed_ && matched_ == match_.original_end();
-  }
-  const EncoderSpec& spec() const { return spec_; }
-  bool failed() const { return failed_; }
-  std::uint64_t matched() const { return matched_; }
-
- private:
-  const EncoderMatch& match_;
-  EncoderSpec spec_;
-  std::uint64_t matched_ = 0;
-  bool failed_ = false;
-  std::unique_ptr<DeflateEncoder> encoder_;
-};
+}  // namespace
 
 EncoderMatch::EncoderMatch(CandidateTiers tiers) : tiers_(std::move(tiers)) {}
 EncoderMatch::~EncoderMatch() = default;
 
 void EncoderMatch::deflate(ByteView compressed) {
   if (hopeless()) return;
-  original_.insert(original_.end(), compressed.begin(), compressed.end());
+  original_.bytes.insert(original_.bytes.end(), compressed.begin(), compressed.end());
 }
 
 void EncoderMatch::plain(ByteView bytes) {
   if (hopeless()) return;
   if (!chosen_) {
-    probe_.insert(probe_.end(), bytes.begin(), bytes.end());
+    plain_end_ += bytes.size();
+    history_.insert(history_.end(), bytes.begin(), bytes.end());
     if (probe_is_long_enough()) choose_finalists();
     return;
   }
-  for (const auto& runner : runners_) runner->feed(bytes);
-  drop_failed();
-  trim();
+  constexpr std::size_t kStep = 64 << 10;  // so often a block's start is looked for
+  for (; !bytes.empty() && !hopeless(); bytes = bytes.subspan(std::min(kStep, bytes.size())))
+    follow(bytes.first(std::min(kStep, bytes.size())));
 }
 
 bool EncoderMatch::probe_is_long_enough() const {
-  if (probe_.size() >= kMaxProbe) return true;
-  return probe_.size() >= kMinProbe && original_.size() >= kProbeCompressed;
-}
-
-std::unique_ptr<EncoderMatch::Runner> EncoderMatch::try_on_probe(const EncoderSpec& spec) const {
-  auto runner = std::make_unique<Runner>(*this, spec);
-  return runner->feed(probe_) ? std::move(runner) : nullptr;
+  if (history_.size() >= kMaxProbe) return true;
+  return history_.size() >= kMinProbe && original_.bytes.size() >= kProbeCompressed;
 }
 
 void EncoderMatch::choose_finalists() {
+  std::unique_ptr<EncoderRunner> best;  // of those that fail
   for (const auto& tier : tiers_) {
     for (const EncoderSpec& spec : tier) {
-      if (auto runner = try_on_probe(spec)) runners_.push_back(std::move(runner));
+      auto runner = std::make_unique<EncoderRunner>(original_, spec);
+      if (runner->feed(history_)) {
+        runners_.push_back(std::move(runner));
+      } else if (best == nullptr || runner->matched() > best->matched()) {
+        best = std::move(runner);
+      }
       if (runners_.size() == kFinalists) break;
     }
     if (!runners_.empty()) break;
   }
   chosen_ = true;
-  probe_ = {};
+  if (runners_.empty() && best != nullptr && best->matched() >= kMinMatched) mend(*best);
   trim();
 }
 
+void EncoderMatch::follow(ByteView plain) {
+  plain_end_ += plain.size();
+  if (history_.size() + plain.size() > 2 * kHistory && history_.size() > kHistory)
+    history_.erase(history_.begin(), history_.end() - static_cast<std::ptrdiff_t>(kHistory));
+  history_.insert(history_.end(), plain.begin(), plain.end());
+  if (mender_ != nullptr) {
+    go_on_mending();
+  } else {
+    for (const auto& runner : runners_) runner->feed(plain);
+    drop_failed();
+    if (restart_ != nullptr) prove_restart(plain);
+  }
+  if (restart_ == nullptr && !runners_.empty()) try_restart();
+  trim();
+}
+
+ByteView EncoderMatch::history_from(std::uint64_t plain) const {
+  const std::uint64_t start = plain_end_ - history_.size();
+  return ByteView(history_).subspan(static_cast<std::size_t>(plain - start));
+}
+
+// An encoder that begins at a block's start; null when what it has to learn from is gone.
+std::unique_ptr<EncoderRunner> EncoderMatch::runner_at(const EncoderSpec& spec,
+                                                       const BlockStart& at,
+                                                       const std::vector<FlushAt>& flushes) const {
+  const RestartRule rule = restart_rule(spec);
+  if (rule.unit == 0) return nullptr;
+  const std::uint64_t from = learning_start(rule, flushes, at.plain);
+  if (from < plain_end_ - history_.size() || !can_start(rule, flushes, at.plain)) return nullptr;
+  auto runner = std::make_unique<EncoderRunner>(original_, spec, at, from, flushes);
+  runner->feed(history_from(from));
+  return runner;
+}
+
+// Begins a second encoder at the last block's start, if it is time for a new part.
+void EncoderMatch::try_restart() {
+  const EncoderRunner& first = *runners_.front();
+  const BlockStart at = first.good_block();
+  if (at.plain < next_try_) return;
+  restart_at_ = at;
+  restart_ = runner_at(first.spec(), at, flushes_);
+  if (restart_ != nullptr) prove_restart({});
+}
+
+void EncoderMatch::prove_restart(ByteView plain) {
+  if (!restart_->feed(plain)) {
+    restart_.reset();
+    next_try_ = restart_at_.plain + kRetryPlain;
+    return;
+  }
+  if (plain_end_ < restart_at_.plain + kProofPlain) return;
+  end_part(restart_at_, false);
+  runners_.front() = std::move(restart_);
+  next_try_ = restart_at_.plain + kPartPlain;
+}
+
+void EncoderMatch::end_part(const BlockStart& end, bool verbatim) {
+  if (end.plain == part_start_.plain && end.bit == part_start_.bit) return;
+  StreamPart part{end.plain - part_start_.plain, end.bit - part_start_.bit, verbatim, {}};
+  for (const FlushAt& flush : flushes_) {
+    // A flush at the start of a part belongs to the one before.
+    if (!verbatim && flush.plain > part_start_.plain && flush.plain <= end.plain)
+      part.flushes.push_back({flush.plain - part_start_.plain, flush.kind});
+  }
+  parts_.push_back(std::move(part));
+  part_start_ = end;
+}
+
 void EncoderMatch::drop_failed() {
-  std::erase_if(runners_, [](const auto& runner) { return runner->failed(); });
+  if (runners_.empty() || !runners_.front()->failed()) {
+    std::erase_if(runners_, [](const auto& runner) { return runner->failed(); });
+    return;
+  }
+  const auto first = std::move(runners_.front());
+  restart_.reset();
+  std::erase_if(runners_, [](const auto& runner) { return !runner || runner->failed(); });
+  if (runners_.empty()) {
+    mend(*first);
+  } else {
+    forget_parts();  // the next one has made the stream from its start
+  }
+}
+
+void EncoderMatch::forget_parts() {
+  restart_.reset();
+  parts_.clear();
+  flushes_.clear();
+  verbatim_.clear();
+  part_start_ = {};
+  next_try_ = kPartPlain;
 }
 
 // Forgets what every runner has matched. An encoder that holds back more than kMaxLag is none of
 // those that make layers.
 void EncoderMatch::trim() {
-  const std::uint64_t end = original_end();
-  std::erase_if(runners_, [end](const auto& runner) { return end - runner->matched() > kMaxLag; });
-  if (runners_.empty()) {
+  const std::uint64_t end = original_.end();
+  const auto lags = [end](const auto& runner) { return end - runner->matched() > kMaxLag; };
+  if (!runners_.empty() && lags(runners_.front())) forget_parts();
+  std::erase_if(runners_, lags);
+  if (hopeless()) {
     original_ = {};
     return;
   }
-  const auto least = (*std::ranges::min_element(runners_, {}, [](const auto& r) {
-                       return r->matched();
-                     }))->matched();
-  const auto drop = static_cast<std::size_t>(least - original_start_);
-  if (drop < original_.size() / 2 && drop < kMinProbe) return;
-  original_.erase(original_.begin(), original_.begin() + static_cast<std::ptrdiff_t>(drop));
-  original_start_ = least;
+  std::uint64_t least = end;
+  for (const auto& runner : runners_) least = std::min(least, runner->matched());
+  // A part may begin there:
+  if (!runners_.empty()) least = std::min(least, runners_.front()->good_block().bit / 8);
+  if (restart_ != nullptr) least = std::min(least, restart_->matched());
+  if (mender_ != nullptr) least = std::min(least, mender_->start.bit / 8);
+  const auto drop = static_cast<std::size_t>(least - original_.start);
+  if (drop < original_.bytes.size() / 2 && drop < kMinProbe) return;
+  original_.bytes.erase(original_.bytes.begin(),
+                        original_.bytes.begin() + static_cast<std::ptrdiff_t>(drop));
+  original_.start = least;
 }
 
 std::optional<EncoderSpec> EncoderMatch::finish() {
-  if (chosen_) {
-    for (const auto& runner : runners_) {
-      if (runner->finish()) return runner->spec();
+  if (!chosen_) {
+    for (const auto& tier : tiers_) {
+      for (const EncoderSpec& spec : tier) {
+        EncoderRunner runner(original_, spec);
+        if (runner.feed(history_) && runner.finish()) return spec;
+      }
     }
     return std::nullopt;
   }
-  for (const auto& tier : tiers_) {
-    for (const EncoderSpec& spec : tier) {
-      const auto runner = try_on_probe(spec);
-      if (runner != nullptr && runner->finish()) return spec;
+  restart_.reset();
+  while (!hopeless()) {
+    if (!runners_.empty()) {
+      const EncoderSpec spec = runners_.front()->spec();
+      if (runners_.front()->finish()) return whole(spec);
+      drop_failed();
+    } else if (!go_on_mending()) {
+      return mended_to_the_end();
     }
   }
   return std::nullopt;
+}
+
+// The last part ends where the stream does.
+std::optional<EncoderSpec> EncoderMatch::whole(const EncoderSpec& spec) {
+  if (!parts_.empty() || !flushes_.empty()) end_part({plain_end_, original_.end() * 8}, false);
+  const bool representable =
+      std::ranges::none_of(parts_, is_too_long) && parts_.size() <= kMaxStreamParts &&
+      flushes_.size() <= kMaxStreamFlushes && verbatim_.size() <= kMaxVerbatimBytes;
+  if (!representable) {
+    if (!flushes_.empty() || !verbatim_.empty()) return std::nullopt;
+    parts_.clear();
+  }
+  return spec;
 }
 
 }  // namespace bundle::codec

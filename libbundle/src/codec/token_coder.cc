@@ -71,14 +71,7 @@ bool same(Token left, Token right) {
 
 SymbolCounts count_symbols(std::span<const Token> tokens) {
   SymbolCounts counts;
-  for (const Token token : tokens) {
-    if (!token.is_match()) {
-      ++counts.literals[token.byte()];
-    } else {
-      ++counts.literals[kFirstLengthSymbol + length_symbol(token.length_minus_3())];
-      ++counts.distances[token.distance_symbol()];
-    }
-  }
+  for (const Token token : tokens) counts.count(token);
   counts.literals[kEndOfBlock] = 1;
   return counts;
 }

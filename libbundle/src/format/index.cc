@@ -11,7 +11,7 @@ namespace {
 constexpr auto kKnown =
     std::to_array({Feature::deflate_zlib, Feature::base, Feature::group_reference,
                    Feature::deflate_go, Feature::deflate_klauspost, Feature::deflate_klauspost_more,
-                   Feature::deflate_pigz, Feature::deflate_tokens});
+                   Feature::deflate_pigz, Feature::deflate_tokens, Feature::deflate_parts});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {

@@ -31,6 +31,7 @@ enum class Feature : std::uint32_t {
   deflate_klauspost_more = 6,  // further levels and versions
   deflate_pigz = 7,
   deflate_tokens = 8,
+  deflate_parts = 9,  // segments of kind 3
 };
 
 // Features that this reader has.

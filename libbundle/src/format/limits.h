@@ -22,6 +22,10 @@ inline constexpr std::uint64_t kMaxReferenceListBytes = 4 << 20;
 inline constexpr std::uint64_t kMaxRecipeBytes = 16 << 20;
 inline constexpr std::uint64_t kMaxLiteral = 64 << 10;
 inline constexpr std::uint64_t kMaxEncoderParams = 64;
+inline constexpr std::uint64_t kMaxStreamParts = 1 << 16;
+inline constexpr std::uint64_t kMaxPartPlain = 16 << 20;
+inline constexpr std::uint64_t kMaxStreamFlushes = 1 << 16;
+inline constexpr std::uint64_t kMaxVerbatimBytes = 16 << 20;
 inline constexpr std::uint64_t kMaxBlobBytes = std::uint64_t{16} << 40;
 
 }  // namespace bundle::format

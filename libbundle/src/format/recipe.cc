@@ -7,6 +7,10 @@
 namespace bundle::format {
 namespace {
 
+static_assert(kMaxPartPlain == codec::kMaxPartPlain && kMaxStreamParts == codec::kMaxStreamParts &&
+              kMaxStreamFlushes == codec::kMaxStreamFlushes &&
+              kMaxVerbatimBytes == codec::kMaxVerbatimBytes);
+
 bool follows(const Run& first, const Run& second) {
   if (first.source != second.source) return false;
   if (first.source == kZeroSource) return true;
@@ -43,17 +47,15 @@ bool RecipeReader::next_segment(Segment& segment) {
     case static_cast<std::uint8_t>(SegmentKind::plain):
       segment.kind = SegmentKind::plain;
       break;
-    case static_cast<std::uint8_t>(SegmentKind::deflate): {
+    case static_cast<std::uint8_t>(SegmentKind::deflate):
       segment.kind = SegmentKind::deflate;
-      const std::uint64_t family = in_.varint();
-      if (family > UINT32_MAX) in_.fail("has a bad encoder family");
-      segment.family = static_cast<std::uint32_t>(family);
-      const std::uint64_t size = in_.varint();
-      if (size > kMaxEncoderParams) in_.fail("has too many encoder parameters");
-      const ByteView params = in_.take(size);
-      segment.params.assign(params.begin(), params.end());
+      read_encoder(segment);
       break;
-    }
+    case static_cast<std::uint8_t>(SegmentKind::deflate_parts):
+      segment.kind = SegmentKind::deflate_parts;
+      read_encoder(segment);
+      read_parts(segment);
+      break;
     default:
       in_.fail(fmt::format("has a segment of unknown kind {}", kind));
   }
@@ -61,6 +63,61 @@ bool RecipeReader::next_segment(Segment& segment) {
   if (segment.runs > in_.remaining()) in_.fail("counts more runs than it has bytes");
   runs_left_ = segment.runs;
   return true;
+}
+
+void RecipeReader::read_encoder(Segment& segment) {
+  const std::uint64_t family = in_.varint();
+  if (family > UINT32_MAX) in_.fail("has a bad encoder family");
+  segment.family = static_cast<std::uint32_t>(family);
+  const std::uint64_t size = in_.varint();
+  if (size > kMaxEncoderParams) in_.fail("has too many encoder parameters");
+  const ByteView params = in_.take(size);
+  segment.params.assign(params.begin(), params.end());
+}
+
+void RecipeReader::read_parts(Segment& segment) {
+  const std::uint64_t count = in_.varint();
+  if (count == 0 || count > kMaxStreamParts) in_.fail("has a bad number of stream parts");
+  std::uint64_t flushes = 0;
+  std::uint64_t bits = 0;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    segment.parts.push_back(read_part(flushes));
+    bits += segment.parts.back().bits;
+  }
+  if (bits % 8 != 0) in_.fail("has a stream that does not end on a byte boundary");
+  if (verbatim_bytes(segment.parts) > kMaxVerbatimBytes) in_.fail("keeps too much of a stream");
+}
+
+codec::StreamPart RecipeReader::read_part(std::uint64_t& flushes) {
+  codec::StreamPart part;
+  part.plain = in_.varint();
+  const std::uint64_t head = in_.varint();
+  part.bits = head >> 2;
+  part.verbatim = (head & 1) != 0;
+  if (part.plain > kMaxPartPlain) in_.fail("has a stream part that is too long");
+  if ((head & 2) != 0) {
+    const std::uint64_t count = in_.varint();
+    flushes += count;
+    if (count == 0 || flushes > kMaxStreamFlushes) in_.fail("has a bad number of flushes");
+    std::uint64_t at = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      const std::uint64_t flush = in_.varint();
+      if (flush >> 1 > part.plain - at) in_.fail("has a flush behind the end of its part");
+      at += flush >> 1;
+      part.flushes.push_back({at, static_cast<codec::DeflateEncoder::Flush>(flush & 1)});
+    }
+  }
+  if (part.bits == 0 || part.bits > codec::max_part_bits(part))
+    in_.fail("has a stream part with a bad number of bits");
+  return part;
+}
+
+std::uint64_t verbatim_bytes(std::span<const codec::StreamPart> parts) {
+  std::uint64_t bytes = 0;
+  for (const codec::StreamPart& part : parts) {
+    if (part.verbatim) bytes += (part.bits + 7) / 8;
+  }
+  return bytes;
 }
 
 Run RecipeReader::next_run() {
@@ -114,12 +171,25 @@ void RecipeWriter::begin_plain() {
   head_ = {static_cast<std::uint8_t>(SegmentKind::plain)};
 }
 
-void RecipeWriter::begin_deflate(std::uint32_t family, ByteView params) {
+void RecipeWriter::begin_deflate(const codec::EncoderSpec& spec,
+                                 std::span<const codec::StreamPart> parts) {
   ByteWriter head;
-  head.le(static_cast<std::uint8_t>(SegmentKind::deflate));
-  head.varint(family);
-  head.varint(params.size());
-  head.raw(params);
+  head.le(
+      static_cast<std::uint8_t>(parts.empty() ? SegmentKind::deflate : SegmentKind::deflate_parts));
+  head.varint(spec.family);
+  head.varint(spec.params.size());
+  head.raw(spec.params);
+  if (!parts.empty()) head.varint(parts.size());
+  for (const codec::StreamPart& part : parts) {
+    head.varint(part.plain);
+    head.varint(part.bits << 2 | (part.flushes.empty() ? 0U : 2U) | (part.verbatim ? 1U : 0U));
+    if (!part.flushes.empty()) head.varint(part.flushes.size());
+    std::uint64_t at = 0;
+    for (const codec::FlushAt& flush : part.flushes) {
+      head.varint((flush.plain - at) << 1 | static_cast<std::uint64_t>(flush.kind));
+      at = flush.plain;
+    }
+  }
   head_ = head.take();
 }
 

@@ -5,12 +5,13 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "codec/stream_parts.h"
 #include "format/byte_reader.h"
 #include "format/index.h"
 
 namespace bundle::format {
 
-enum class SegmentKind : std::uint8_t { literal = 0, plain = 1, deflate = 2 };
+enum class SegmentKind : std::uint8_t { literal = 0, plain = 1, deflate = 2, deflate_parts = 3 };
 
 inline constexpr std::uint8_t kZeroSource = 12;
 inline constexpr std::uint8_t kBaseSource = 13;       // a base blob's bytes
@@ -33,8 +34,17 @@ struct Segment {
   Bytes literal;             // of a literal
   std::uint32_t family = 0;  // of a deflate
   Bytes params;              // of a deflate
-  std::uint64_t runs = 0;    // how many next_run() calls follow
+  // Of a deflate in parts: at least one. The runs are the bytes of the verbatim ones, then the
+  // plain bytes.
+  std::vector<codec::StreamPart> parts;
+  std::uint64_t runs = 0;  // how many next_run() calls follow
 };
+
+constexpr bool is_deflate(SegmentKind kind) {
+  return kind == SegmentKind::deflate || kind == SegmentKind::deflate_parts;
+}
+// Of all verbatim parts together, each rounded up to bytes.
+std::uint64_t verbatim_bytes(std::span<const codec::StreamPart> parts);
 
 // Where runs are expected to go on: what their offsets are written relative to.
 class RunPlaces {
@@ -63,6 +73,9 @@ class RecipeReader {
 
  private:
   void check_bounds(const Run& run) const;
+  void read_encoder(Segment& segment);
+  void read_parts(Segment& segment);
+  codec::StreamPart read_part(std::uint64_t& flushes);
 
   ByteReader in_;
   const Index& index_;
@@ -76,7 +89,8 @@ class RecipeWriter {
   void literal(ByteView bytes);  // any size; cut into several segments
   // Runs added between begin_* and end_segment() belong to that segment.
   void begin_plain();
-  void begin_deflate(std::uint32_t family, ByteView params);
+  // In parts unless there are none.
+  void begin_deflate(const codec::EncoderSpec& spec, std::span<const codec::StreamPart> parts = {});
   void add_run(const Run& run);
   void end_segment();
 

@@ -63,10 +63,10 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
   while (reader.next_segment(segment)) {
     literal = literal || segment.kind == format::SegmentKind::literal;
     plain = plain || segment.kind == format::SegmentKind::plain;
-    inflated = inflated || segment.kind == format::SegmentKind::deflate;
+    inflated = inflated || format::is_deflate(segment.kind);
     const bool corrected =
         segment.kind == format::SegmentKind::deflate && segment.family == codec::kTokenFamily;
-    std::uint64_t skip = 0;
+    std::uint64_t skip = format::verbatim_bytes(segment.parts);
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
       format::Run run = reader.next_run();
       if (corrected && i == 0) {

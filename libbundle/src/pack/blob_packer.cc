@@ -118,8 +118,10 @@ class GzipPacker final : public codec::GzipVisitor {
     if (!replayed()) return opaque_.write(header);
     end_opaque();
     recipe_.literal(header);
-    const codec::EncoderSpec& spec = *analysis_.members[member_];
-    recipe_.begin_deflate(spec.family, spec.params);
+    const auto parts = analysis_.parts.find(member_);
+    recipe_.begin_deflate(*analysis_.members[member_], parts != analysis_.parts.end()
+                                                           ? parts->second
+                                                           : std::vector<codec::StreamPart>());
     if (const auto found = analysis_.corrections.find(member_);
         found != analysis_.corrections.end()) {
       recipe_.add_run(packer_.store_corrections(found->second));
@@ -201,7 +203,7 @@ void BlobPacker::look_into(const release::BlobInput& blob, const Cancel& cancel)
 
 void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
   RecipeWriter recipe;
-  const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain);
+  const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain, import_budget_);
   stats_.blob_bytes += blob.size;
   if (base_ != nullptr) base_->begin_blob();
   if (blob.size == 0) {
@@ -220,6 +222,7 @@ void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink
   }
   if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
   stats_.replayed_bytes += analysis.replayed_bytes;
+  if (!analysis.parts.empty()) features_.insert(format::Feature::deflate_parts);
   for (const auto& spec : analysis.members) {
     if (spec) features_.insert(feature_of(*spec));
   }

@@ -51,6 +51,9 @@ class BlobPacker {
              attest::ReleaseAttestor* attestor = nullptr)
       : packs_(packs), index_(index), base_(base), attestor_(attestor) {}
 
+  // As PackProfile::import_budget.
+  void set_import_budget(unsigned budget) { import_budget_ = budget; }
+
   // Throws Error{blob_mismatch} when the input is not what it was resolved to.
   void add(const release::BlobInput& blob, const Cancel& cancel);
   // A blob that the bundle leaves out is only read for the attestor. Throws as add().
@@ -89,6 +92,7 @@ class BlobPacker {
   std::deque<std::pair<Stream, std::uint64_t>> near_;  // groups used lately, last first
   std::set<format::Feature> features_;
   PackStats stats_;
+  unsigned import_budget_ = 0;
 };
 
 }  // namespace bundle::pack

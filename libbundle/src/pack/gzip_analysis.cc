@@ -12,9 +12,13 @@ namespace {
 
 constexpr std::size_t kReadBuffer = 256 << 10;
 
+bool is_over_budget(const codec::EncoderSpec& spec, unsigned budget) {
+  return budget != 0 && codec::replay_cost(spec) > budget;
+}
+
 class Analyser final : public codec::GzipVisitor {
  public:
-  explicit Analyser(Sink* watcher) : watcher_(watcher) {}
+  Analyser(Sink* watcher, unsigned import_budget) : watcher_(watcher), budget_(import_budget) {}
 
   void on_header(ByteView header) override {
     match_.emplace(candidates(codec::gzip_extra_flags(header)));
@@ -30,9 +34,15 @@ class Analyser final : public codec::GzipVisitor {
   }
   void on_trailer(ByteView) override {
     auto spec = match_->hopeless() ? std::nullopt : match_->finish();
-    if (spec) result_.replayed_bytes += deflate_bytes_;
+    Bytes verbatim = match_->take_verbatim();
     if (!spec) ++failures_;
     if (spec && std::ranges::find(found_, *spec) == found_.end()) found_.push_back(*spec);
+    if (spec && is_over_budget(*spec, budget_)) spec.reset();
+    if (spec) result_.replayed_bytes += deflate_bytes_;
+    if (auto parts = match_->take_parts(); spec && !parts.empty())
+      result_.parts.emplace(result_.members.size(), std::move(parts));
+    if (spec && !verbatim.empty())
+      result_.corrections.emplace(result_.members.size(), std::move(verbatim));
     result_.members.push_back(std::move(spec));
     match_.reset();
   }
@@ -58,6 +68,7 @@ class Analyser final : public codec::GzipVisitor {
   }
 
   Sink* watcher_;
+  unsigned budget_;
   GzipAnalysis result_;
   std::vector<codec::EncoderSpec> found_;
   std::size_t failures_ = 0;
@@ -65,14 +76,23 @@ class Analyser final : public codec::GzipVisitor {
   std::uint64_t deflate_bytes_ = 0;
 };
 
-// Tries the generic coder on members without an encoder.
+// Members without an encoder, or of which much is kept verbatim.
+bool is_costly(const GzipAnalysis& result, std::size_t member) {
+  constexpr std::size_t kMuch = 1 << 10;
+  if (!result.members[member].has_value()) return true;
+  const auto kept = result.corrections.find(member);
+  return kept != result.corrections.end() && kept->second.size() > kMuch;
+}
+
+// Tries the generic coder on those.
 class TokenAnalyser final : public codec::GzipVisitor {
  public:
-  explicit TokenAnalyser(GzipAnalysis& result) : result_(result) {}
+  TokenAnalyser(GzipAnalysis& result, unsigned import_budget)
+      : result_(result), budget_(import_budget) {}
 
   void on_header(ByteView) override {
     // A source that changes between two readings may have more members now.
-    wanted_ = member_ < result_.members.size() && !result_.members[member_].has_value() &&
+    wanted_ = member_ < result_.members.size() && is_costly(result_, member_) &&
               held_total_ < kMaxBlobCorrections;
     deflate_bytes_ = 0;
     start_.clear();
@@ -105,12 +125,15 @@ class TokenAnalyser final : public codec::GzipVisitor {
 
   void begin() {
     model_ = codec::choose_token_model(start_);
+    if (model_ && is_over_budget(codec::token_spec(*model_), budget_)) model_.reset();
     if (model_) coder_ = std::make_unique<codec::TokenCoder>(*model_);
     wanted_ = coder_ != nullptr && coder_->feed(start_);
     start_ = {};
   }
   bool is_worth_it() const {
     const std::size_t size = coder_->correction_bytes();
+    const auto known = result_.corrections.find(member_);  // what another way costs
+    if (known != result_.corrections.end() && known->second.size() <= size + 4) return false;
     return size <= deflate_bytes_ / kWorthShare + 64 && size <= kMaxBlobCorrections - held_total_;
   }
   void take() {
@@ -119,12 +142,14 @@ class TokenAnalyser final : public codec::GzipVisitor {
     Bytes framed(4);
     store_le(framed.data(), static_cast<std::uint32_t>(corrections.size()));
     framed.insert(framed.end(), corrections.begin(), corrections.end());
+    if (!result_.members[member_]) result_.replayed_bytes += deflate_bytes_;
     result_.members[member_] = codec::token_spec(*model_);
     result_.corrections[member_] = std::move(framed);
-    result_.replayed_bytes += deflate_bytes_;
+    result_.parts.erase(member_);
   }
 
   GzipAnalysis& result_;
+  unsigned budget_;
   std::size_t member_ = 0;
   bool wanted_ = false;
   std::uint64_t deflate_bytes_ = 0;
@@ -135,10 +160,11 @@ class TokenAnalyser final : public codec::GzipVisitor {
 };
 
 void code_unknown_members(const release::BlobInput& blob, GzipAnalysis& result,
-                          const Cancel& cancel) {
-  const auto unknown = [](const auto& member) { return !member.has_value(); };
-  if (std::ranges::none_of(result.members, unknown)) return;
-  TokenAnalyser analyser(result);
+                          const Cancel& cancel, unsigned import_budget) {
+  bool any = false;
+  for (std::size_t i = 0; i < result.members.size(); ++i) any = any || is_costly(result, i);
+  if (!any) return;
+  TokenAnalyser analyser(result, import_budget);
   codec::GzipParser parser(analyser);
   Bytes buffer(kReadBuffer);
   const auto source = blob.open();
@@ -151,12 +177,13 @@ void code_unknown_members(const release::BlobInput& blob, GzipAnalysis& result,
 
 }  // namespace
 
-GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
+GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, Sink* plain,
+                          unsigned import_budget) {
   Bytes buffer(kReadBuffer);
   const auto source = blob.open();
   std::size_t count = read_full(*source, buffer);
   if (!codec::is_gzip(ByteView(buffer).first(count))) return {};
-  Analyser analyser(plain);
+  Analyser analyser(plain, import_budget);
   codec::GzipParser parser(analyser);
   while (count > 0 && parser.ok()) {
     cancel.check();
@@ -167,7 +194,7 @@ GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, 
   result.is_gzip = true;  // by its magic: it will not compress either way
   if (!parser.ok() || !parser.finish()) return result;
   result = analyser.take();
-  code_unknown_members(blob, result, cancel);
+  code_unknown_members(blob, result, cancel, import_budget);
   return result;
 }
 

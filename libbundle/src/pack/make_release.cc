@@ -62,6 +62,7 @@ PackStats pack_blobs(release::ResolvedRelease& release, const MakeJob& job, Pack
   };
   progress.phase("packing", total);
   BlobPacker packer(packs, index, job.base, job.attestor);
+  packer.set_import_budget(job.profile.import_budget);
   std::uint64_t done = 0;
   for (const release::BlobInput& blob : release.blobs) {
     if (is_left_out(blob)) {

@@ -33,6 +33,7 @@ struct PackProfile {
   // Of a delta: base bytes that one group may point into. Importers hold both at once.
   std::uint64_t reference_size = 32 << 20;
   std::size_t jobs = 2;
+  unsigned import_budget = 0;  // codec::replay_cost() of what is stored inflated; 0: any
 
   static PackProfile release(int level, std::size_t jobs);
   static PackProfile fast(std::size_t jobs);  // for CI: level 3, little memory

@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "bundle/error.h"
+#include "unpack/part_player.h"
 #include "unpack/recipe_player.h"
 
 namespace bundle::transfer {
@@ -71,15 +72,15 @@ void run_parallel(std::size_t count, std::size_t jobs,
   });
 }
 
-void rebuild_once(const plan::PlannedBlob& blob, ByteView recipe, bool seekable,
-                  unpack::GroupReader& groups, store::StoreWriter& writer, SharedProgress& progress,
+void rebuild_once(const plan::PlannedBlob& blob, ByteView recipe, unpack::GroupReader& groups,
+                  unpack::PartWorkers& parts, store::StoreWriter& writer, SharedProgress& progress,
                   const Cancel& cancel) {
-  auto out = writer.begin_blob(blob.entry, seekable);
+  auto out = writer.begin_blob(blob.entry, true);
   const std::uint64_t offset = out->offset();
   progress.add(offset);
   {
     CountingSink counted(*out, progress);
-    unpack::play_recipe(groups, recipe, blob.entry, counted, cancel, offset);
+    unpack::play_recipe(groups, recipe, blob.entry, counted, cancel, offset, &parts);
   }
   try {
     writer.commit_blob(std::move(out));
@@ -88,7 +89,7 @@ void rebuild_once(const plan::PlannedBlob& blob, ByteView recipe, bool seekable,
     // from the start.
     if (error.code() != ErrorCode::blob_mismatch || offset == 0) throw;
     out = writer.begin_blob(blob.entry, false);
-    unpack::play_recipe(groups, recipe, blob.entry, *out, cancel);
+    unpack::play_recipe(groups, recipe, blob.entry, *out, cancel, 0, &parts);
     writer.commit_blob(std::move(out));
   }
 }
@@ -143,12 +144,12 @@ std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, unpack::GroupReader& g
                             const Cancel& cancel) {
   progress.phase("importing", plan.bytes_ready);
   SharedProgress shared(progress);
+  unpack::PartWorkers parts(jobs);
   run_parallel(plan.ready.size(), jobs, [&](std::size_t i) {
     cancel.check();
     const plan::PlannedBlob& blob = plan.ready[i];
     const Bytes recipe = unpack::read_recipe(groups, *blob.indexed);
-    const bool seekable = unpack::is_seekable(recipe, groups.index(), blob.entry.digest);
-    rebuild_once(blob, recipe, seekable, groups, writer, shared, cancel);
+    rebuild_once(blob, recipe, groups, parts, writer, shared, cancel);
   });
   writer.flush_blobs();
   return shared.done();
@@ -158,13 +159,15 @@ std::uint64_t prove_blobs(const unpack::VerifiedHead& head, unpack::GroupReader&
                           std::size_t jobs, Progress& progress, const Cancel& cancel) {
   progress.phase("rebuilding", head.release->blob_bytes);
   SharedProgress shared(progress);
+  unpack::PartWorkers parts(jobs);
   run_parallel(head.index.blobs.size(), jobs, [&](std::size_t i) {
     const format::IndexedBlob& blob = head.index.blobs[i];
     const format::BlobEntry& entry = *unpack::find_blob(head.blobs, blob.digest);
     Sha256 hash;
     {
       CountingSink counted(hash, shared);
-      unpack::play_recipe(groups, unpack::read_recipe(groups, blob), entry, counted, cancel);
+      unpack::play_recipe(groups, unpack::read_recipe(groups, blob), entry, counted, cancel, 0,
+                          &parts);
     }
     if (hash.finish() != entry.digest) {
       throw Error(ErrorCode::blob_mismatch,

@@ -35,7 +35,7 @@ class GroupReader {
  public:
   using Plain = std::shared_ptr<const Bytes>;
 
-  static constexpr std::uint64_t kDefaultBudget = 128 << 20;
+  static constexpr std::uint64_t kDefaultBudget = 96 << 20;
 
   // None owned. `base` may be null: what needs base blobs ends in Error{base_missing}.
   GroupReader(const format::Index& index, const LeafSource& source,

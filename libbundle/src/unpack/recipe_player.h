@@ -15,15 +15,15 @@ namespace bundle::unpack {
 // A blob's recipe. Throws what GroupReader throws.
 Bytes read_recipe(GroupReader& groups, const format::IndexedBlob& blob);
 
-// Writes the blob's bytes from offset `skip` on to `out`. `skip` is allowed only when the recipe
-// has no deflate segment (see is_seekable). Never writes more than blob.size bytes: a recipe that
-// yields more ends in Error{bomb}, one that yields less in Error{recipe_invalid}.
-// The bytes are not hashed here. Memory: one encoder; groups are the reader's.
-void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
-                 const Cancel& cancel, std::uint64_t skip = 0);
+class PartWorkers;
 
-// True when the blob can be continued at any offset: literal and plain segments only.
-bool is_seekable(ByteView recipe, const format::Index& index, const Digest& blob);
+// Writes the blob's bytes from offset `skip` on to `out`. What is skipped is not made, but for
+// deflate streams that are not in parts. Never writes more than blob.size bytes: a recipe that
+// yields more ends in Error{bomb}, one that yields less in Error{recipe_invalid}.
+// The bytes are not hashed here. Parts of deflate streams are made by `workers`; null: here, one
+// after the other. Memory: one encoder, and a slot's (PartWorkers); groups are the reader's.
+void play_recipe(GroupReader& groups, ByteView recipe, const format::BlobEntry& blob, Sink& out,
+                 const Cancel& cancel, std::uint64_t skip = 0, PartWorkers* workers = nullptr);
 
 // Calls visit(run) for every run of the recipe, in order of use.
 void visit_runs(ByteView recipe, const format::Index& index, const Digest& blob,

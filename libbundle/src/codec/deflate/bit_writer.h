@@ -88,6 +88,15 @@ class BitWriter {
       put(bytes[at / 8] & ((1u << count) - 1), count);
     }
   }
+  /// Bits so far.
+  uint64_t position() const { return (drained_ + used_) * 8 + count_; }
+  /// Starts anew in the middle of a byte, whose lower `phase` bits (0 to 7) are left zero.
+  void begin(unsigned phase) {
+    used_ = 0;
+    drained_ = 0;
+    bits_ = 0;
+    count_ = phase;
+  }
   /// Of the byte under way, 0 to 7.
   unsigned pending_bits() const { return count_; }
   /// Fills the current byte with zero bits.
@@ -98,10 +107,12 @@ class BitWriter {
   void put_bytes(std::span<const uint8_t> bytes) {
     drain();
     if (!bytes.empty()) sink_(bytes);
+    drained_ += bytes.size();
   }
   /// Gives whole bytes to the sink; up to seven bits stay.
   void drain() {
     if (used_ != 0) sink_({buffer_.get(), used_});
+    drained_ += used_;
     used_ = 0;
   }
 
@@ -111,6 +122,7 @@ class BitWriter {
   ByteSink sink_;
   std::unique_ptr<uint8_t[]> buffer_;
   size_t used_ = 0;
+  uint64_t drained_ = 0;  // bytes
   uint64_t bits_ = 0;
   unsigned count_ = 0;
 };

@@ -84,6 +84,11 @@ class BlockReader::Bits {
 BlockReader::BlockReader() : tables_(std::make_unique<Tables>()) {}
 BlockReader::~BlockReader() = default;
 
+void BlockReader::begin(unsigned bit, std::span<const uint8_t> history) {
+  bit_ = bit;
+  keep_history(history);
+}
+
 void BlockReader::feed(std::span<const uint8_t> compressed) {
   buffer_.insert(buffer_.end(), compressed.begin(), compressed.end());
 }
@@ -104,6 +109,7 @@ BlockReader::Status BlockReader::next(DeflateBlock& block) {
   ended_ = block.final_block;
   if (ended_ && !bits.align()) return Status::refused;
   keep_history(block.plain);
+  bits_read_ += bits.position() - bit_;
   buffer_.erase(buffer_.begin(),
                 buffer_.begin() + static_cast<std::ptrdiff_t>(bits.position() / 8));
   bit_ = static_cast<unsigned>(bits.position() % 8);

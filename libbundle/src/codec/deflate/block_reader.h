@@ -44,10 +44,15 @@ class BlockReader {
   BlockReader();
   ~BlockReader();
 
+  /// Begins at a block in the middle of a stream: `bit` (0 to 7) of the first byte that is fed.
+  /// `history` is what comes before it; at most its last 32 KiB count.
+  void begin(unsigned bit, std::span<const uint8_t> history);
   void feed(std::span<const uint8_t> compressed);
   /// The next block. need_more: feed and call again. refused: breaks RFC 1951, a rule above or a
   /// limit. end: the last block was given and nothing follows it.
   Status next(DeflateBlock& block);
+  /// Bits of the blocks given so far.
+  uint64_t bits_read() const { return bits_read_; }
 
  private:
   struct Tables;
@@ -61,6 +66,7 @@ class BlockReader {
   unsigned bit_ = 0;              // of its first byte
   std::vector<uint8_t> history_;  // at most the last 32 KiB
   bool ended_ = false;
+  uint64_t bits_read_ = 0;
 };
 
 template <typename ReadBits>

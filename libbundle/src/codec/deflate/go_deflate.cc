@@ -24,6 +24,12 @@ class GoDeflate::Encoder {
   virtual void end_write() {}
   virtual void flush() = 0;
   virtual void finish() = 0;
+  virtual void begin_after(uint64_t plain, unsigned phase) = 0;
+  virtual void drain() = 0;
+  BlockStart last_block() const { return last_block_; }
+
+ protected:
+  BlockStart last_block_;
 };
 
 namespace {
@@ -120,6 +126,7 @@ class BlockWriter {
     write_stored({}, true);
     bits_.drain();
   }
+  BitWriter& bits() { return bits_; }
 
  private:
   static uint64_t stored_bits(std::span<const uint8_t> plain) { return (plain.size() + 5) * 8; }
@@ -212,13 +219,16 @@ class ChainEncoder final : public GoDeflate::Encoder {
   }
   void end_write() override { parse(); }
   void flush() override {
+    const bool silent = warm_up_.reaches(moved_ + end_);
     parse_all();
-    blocks_.flush();
+    if (!silent) blocks_.flush();
   }
   void finish() override {
     parse_all();
     blocks_.finish();
   }
+  void begin_after(uint64_t plain, unsigned phase) override { warm_up_.set(plain, phase); }
+  void drain() override { blocks_.bits().drain(); }
 
  private:
   static constexpr uint32_t kHalfWindow = kMaxDistance;
@@ -246,6 +256,7 @@ class ChainEncoder final : public GoDeflate::Encoder {
     std::memmove(window_, window_ + kHalfWindow, kHalfWindow);
     position_ -= kHalfWindow;
     end_ -= kHalfWindow;
+    moved_ += kHalfWindow;
     block_start_ =
         block_start_ != kLost && block_start_ >= kHalfWindow ? block_start_ - kHalfWindow : kLost;
     subtract_saturated(heads_, kHalfWindow);
@@ -270,16 +281,28 @@ class ChainEncoder final : public GoDeflate::Encoder {
       tokens_[token_count_++] = counts_.count_literal(window_[position_ - 1]);
       literal_pending_ = false;
     }
+    if (!warm_up_.is_over()) drop_learned(position_);
     if (token_count_ != 0) write_block(position_);
   }
 
+  void end_full_block(uint32_t end) {
+    if (warm_up_.is_over()) return write_block(end);
+    drop_learned(end);
+  }
+  void drop_learned(uint32_t end) {
+    block_begin_ =
+        warm_up_.drop(block_begin_, moved_ + end, tokens_, token_count_, counts_, blocks_.bits());
+    block_start_ = block_begin_ >= moved_ ? static_cast<uint32_t>(block_begin_ - moved_) : kLost;
+  }
   void write_block(uint32_t end) {
+    last_block_ = {block_begin_, blocks_.bits().position()};
     std::optional<std::span<const uint8_t>> plain;
     if (block_start_ <= end) plain.emplace(window_ + block_start_, end - block_start_);
     blocks_.write_smallest({tokens_, token_count_}, counts_, plain);
     counts_.clear();
     token_count_ = 0;
     block_start_ = end;
+    block_begin_ = moved_ + end;
   }
 
   void insert(uint32_t position) {
@@ -344,11 +367,11 @@ class ChainEncoder final : public GoDeflate::Encoder {
         position = next;
         literal_pending_ = false;
         previous = {kNoMatch, 0};
-        if (token_count_ == kBlockTokens) write_block(position);
+        if (token_count_ == kBlockTokens) end_full_block(position);
       } else {
         if (literal_pending_) {
           tokens_[token_count_++] = counts_.count_literal(window_[position - 1]);
-          if (token_count_ == kBlockTokens) write_block(position);
+          if (token_count_ == kBlockTokens) end_full_block(position);
         }
         literal_pending_ = true;
         previous = found;
@@ -383,7 +406,7 @@ class ChainEncoder final : public GoDeflate::Encoder {
         tokens_[token_count_++] = counts_.count_literal(window_[position]);
         ++position;
       }
-      if (token_count_ == kBlockTokens) write_block(position);
+      if (token_count_ == kBlockTokens) end_full_block(position);
     }
     position_ = position;
   }
@@ -394,6 +417,9 @@ class ChainEncoder final : public GoDeflate::Encoder {
   uint32_t block_start_ = 0;
   bool literal_pending_ = false;  // lazy: the byte before position_ is not yet in a token
   Match previous_ = {kNoMatch, 0};
+  uint64_t moved_ = 0;        // bytes before the window
+  uint64_t block_begin_ = 0;  // bytes before the block
+  WarmUp warm_up_;
   size_t token_count_ = 0;
   SymbolCounts counts_;
   uint8_t window_[kWindowBytes + 16];
@@ -418,13 +444,20 @@ class BlockEncoder : public GoDeflate::Encoder {
     }
   }
   void flush() final {
+    const bool silent = is_learning();
     end_block();
-    blocks_.flush();
+    if (!silent) blocks_.flush();
   }
   void finish() final {
     end_block();
     blocks_.finish();
   }
+  /// `plain` is a multiple of the block size, or where a flush was.
+  void begin_after(uint64_t plain, unsigned phase) final {
+    learned_ = plain;
+    blocks_.bits().begin(phase);
+  }
+  void drain() final { blocks_.bits().drain(); }
 
  protected:
   explicit BlockEncoder(ByteSink sink) : blocks_(std::move(sink)) {}
@@ -433,6 +466,8 @@ class BlockEncoder : public GoDeflate::Encoder {
   virtual void encode(std::span<const uint8_t> plain) = 0;
 
   BlockWriter& blocks() { return blocks_; }
+  /// Whether what is made of this block is dropped.
+  bool is_learning() const { return done_ < learned_; }
 
   /// Makes the end of the block readable before the start of the next one.
   void keep_as_history(std::span<const uint8_t> plain) {
@@ -442,12 +477,16 @@ class BlockEncoder : public GoDeflate::Encoder {
 
  private:
   void end_block() {
+    if (!is_learning()) last_block_ = {done_, blocks_.bits().position()};
     if (size_ != 0) encode({buffer_ + kMaxDistance, size_});
+    done_ += size_;
     size_ = 0;
   }
 
   BlockWriter blocks_;
   size_t size_ = 0;
+  uint64_t done_ = 0;     // bytes before the block
+  uint64_t learned_ = 0;  // bytes to learn from
   uint8_t buffer_[kMaxDistance + kMaxStoredBytes + 16] = {};
 };
 
@@ -456,7 +495,9 @@ class StoredEncoder final : public BlockEncoder {
   explicit StoredEncoder(ByteSink sink) : BlockEncoder(std::move(sink)) {}
 
  private:
-  void encode(std::span<const uint8_t> plain) override { blocks().write_stored(plain); }
+  void encode(std::span<const uint8_t> plain) override {
+    if (!is_learning()) blocks().write_stored(plain);
+  }
 };
 
 class HuffmanEncoder final : public BlockEncoder {
@@ -464,7 +505,9 @@ class HuffmanEncoder final : public BlockEncoder {
   explicit HuffmanEncoder(ByteSink sink) : BlockEncoder(std::move(sink)) {}
 
  private:
-  void encode(std::span<const uint8_t> plain) override { blocks().write_literals(plain); }
+  void encode(std::span<const uint8_t> plain) override {
+    if (!is_learning()) blocks().write_literals(plain);
+  }
 };
 
 /// Level 1: one candidate per hash, steps that grow while nothing is found.
@@ -490,11 +533,7 @@ class FastEncoder final : public BlockEncoder {
 
   void encode(std::span<const uint8_t> plain) override {
     if (plain.size() < kTinyBlock) {
-      if (plain.size() <= kStoredBlock) {
-        blocks().write_stored(plain);
-      } else {
-        blocks().write_literals(plain);
-      }
+      if (!is_learning()) write_tiny(plain);
       forget_history();
       return;
     }
@@ -502,7 +541,9 @@ class FastEncoder final : public BlockEncoder {
     run_count_ = 0;
     counts_.clear();
     const size_t matched = find_runs(plain);
-    if (plain.size() - matched + run_count_ > plain.size() - (plain.size() >> 4)) {
+    if (is_learning()) {
+      // Only the table and the history count.
+    } else if (plain.size() - matched + run_count_ > plain.size() - (plain.size() >> 4)) {
       blocks().write_literals(plain);
     } else {
       blocks().write_dynamic({runs_, run_count_}, counts_, plain);
@@ -512,6 +553,13 @@ class FastEncoder final : public BlockEncoder {
     keep_as_history(plain);
   }
 
+  void write_tiny(std::span<const uint8_t> plain) {
+    if (plain.size() <= kStoredBlock) {
+      blocks().write_stored(plain);
+    } else {
+      blocks().write_literals(plain);
+    }
+  }
   void forget_history() {
     history_ = 0;
     base_ += kMaxDistance;
@@ -622,6 +670,15 @@ void GoDeflate::flush() {
 }
 void GoDeflate::finish() {
   encoder_->finish();
+}
+void GoDeflate::begin_after(uint64_t plain, unsigned phase) {
+  encoder_->begin_after(plain, phase);
+}
+BlockStart GoDeflate::last_block() const {
+  return encoder_->last_block();
+}
+void GoDeflate::drain() {
+  encoder_->drain();
 }
 
 }  // namespace bundle::codec

@@ -5,6 +5,7 @@
 #include <span>
 
 #include "codec/deflate/bit_writer.h"
+#include "codec/deflate/warm_up.h"
 
 namespace bundle::codec {
 
@@ -38,6 +39,11 @@ class GoDeflate {
   void flush();
   /// Writer.Close(). Nothing may follow.
   void finish();
+
+  /// As those of ZlibDeflate.
+  void begin_after(uint64_t plain, unsigned phase);
+  BlockStart last_block() const;
+  void drain();
 
   class Encoder;
 

@@ -102,8 +102,14 @@ class BlockWriter {
     fixed_body_.use(fixed_literal_code(), fixed_distance_code());
   }
 
+  BitWriter& bits() { return bits_; }
+  /// Where the last block was begun.
+  uint64_t block_bit() const { return block_bit_; }
+  uint64_t blocks_begun() const { return blocks_begun_; }
+
   void write_stored(std::span<const uint8_t> plain) {
     end_open_block();
+    begin_block();
     bits_.put(0, 3);
     bits_.align();
     bits_.put(plain.size() | (~plain.size() & 0xffff) << 16, 32);
@@ -166,6 +172,7 @@ class BlockWriter {
         write_stored(parse.plain);
         return;
       }
+      begin_block();
       header_.write(bits_, false);
       body_.use(literal_codes_, distance_codes_);
       open_header_bits_ = header_.bits();
@@ -203,6 +210,7 @@ class BlockWriter {
       std::copy(codes.begin(), codes.end(), literal_codes_.begin());
       constexpr std::array<CodeWord, 1> kUnusedDistance = {CodeWord{0, 1}};
       header_.plan(codes, kUnusedDistance);
+      begin_block();
       header_.write(bits_, false);
       body_.use_literals(literal_codes_);
       open_header_bits_ = header_.bits();
@@ -288,6 +296,10 @@ class BlockWriter {
   bool can_reuse(const SymbolCounts& counts) const {
     return covers(distance_codes_, counts.distances) && covers(literal_codes_, counts.literals);
   }
+  void begin_block() {
+    block_bit_ = bits_.position();
+    ++blocks_begun_;
+  }
   void end_open_block() {
     if (open_header_bits_ == 0) return;
     bits_.put(literal_codes_[kEndOfBlock].bits, literal_codes_[kEndOfBlock].length);
@@ -299,6 +311,7 @@ class BlockWriter {
       return;
     }
     end_open_block();
+    begin_block();
     bits_.put(0b010, 3);
     parse.write(fixed_body_, bits_);
     fixed_body_.write_end_of_block(bits_);
@@ -309,6 +322,8 @@ class BlockWriter {
   const TreeStyle trees_;
   uint64_t open_header_bits_ = 0;  // size of the header of the open block; 0: none is open
   bool literals_only_ = false;     // the open block has no code for matches
+  uint64_t block_bit_ = 0;
+  uint64_t blocks_begun_ = 0;
   DynamicHeader header_;
   TokenWriter body_;
   TokenWriter fixed_body_;

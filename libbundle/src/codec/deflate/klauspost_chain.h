@@ -13,6 +13,7 @@
 #include "codec/deflate/match_length.h"
 #include "codec/deflate/saturated_subtract.h"
 #include "codec/deflate/token_writer.h"
+#include "codec/deflate/warm_up.h"
 
 /// klauspost/compress/flate levels 7 to 9: lazy matching over hash chains.
 namespace bundle::codec::klauspost {
@@ -53,13 +54,17 @@ class ChainParser {
     }
   }
   void flush() {
+    const bool silent = warm_up_.reaches(moved_ + end_);
     parse(true);
-    blocks_.flush();
+    if (!silent) blocks_.flush();
   }
   void finish() {
     parse(true);
     blocks_.finish();
   }
+  void begin_after(uint64_t plain, unsigned phase) { warm_up_.set(plain, phase); }
+  BlockStart last_block() const { return last_block_; }
+  void drain() { blocks_.bits().drain(); }
   void reset(std::span<const uint8_t> dictionary) {
     clear();
     dictionary = dictionary.last(std::min<size_t>(dictionary.size(), kHalfWindow));
@@ -109,6 +114,7 @@ class ChainParser {
     std::memmove(window_, window_ + kHalfWindow, kHalfWindow);
     position_ -= kHalfWindow;
     end_ -= kHalfWindow;
+    moved_ += kHalfWindow;
     block_start_ =
         block_start_ != kLost && block_start_ >= kHalfWindow ? block_start_ - kHalfWindow : kLost;
     subtract_saturated(heads_, kHalfWindow);
@@ -127,7 +133,17 @@ class ChainParser {
     if (position < insert_end_) insert(position);
   }
 
+  void end_full_block() {
+    if (warm_up_.is_over()) return write_block();
+    drop_learned();
+  }
+  void drop_learned() {
+    block_begin_ = warm_up_.drop(block_begin_, moved_ + position_, tokens_, token_count_, counts_,
+                                 blocks_.bits());
+    block_start_ = block_begin_ >= moved_ ? static_cast<uint32_t>(block_begin_ - moved_) : kLost;
+  }
   void write_block() {
+    const uint64_t begun = blocks_.blocks_begun();
     const bool known = block_start_ <= position_;
     const uint32_t start = known ? block_start_ : position_;
     blocks_.write_dynamic({.plain = {window_ + start, position_ - start},
@@ -137,13 +153,15 @@ class ChainParser {
                            .tokens = {tokens_, token_count_},
                            .plain_known = known},
                           flushing_);
+    if (blocks_.blocks_begun() != begun) last_block_ = {block_begin_, blocks_.block_bit()};
     counts_.clear();
     token_count_ = 0;
     block_start_ = position_;
+    block_begin_ = moved_ + position_;
   }
   void add_literal(uint8_t byte) {
     tokens_[token_count_++] = counts_.count_literal(byte);
-    if (token_count_ == kBlockTokens) write_block();
+    if (token_count_ == kBlockTokens) end_full_block();
   }
 
   /// The price of the bytes not yet parsed if they all were literals, as running sums.
@@ -242,7 +260,7 @@ class ChainParser {
     position_ = next;
     byte_pending_ = false;
     current_.length = kNoMatch;
-    if (token_count_ == kBlockTokens) write_block();
+    if (token_count_ == kBlockTokens) end_full_block();
     unmatched_ = 0;
   }
 
@@ -266,12 +284,13 @@ class ChainParser {
     }
     tokens_[token_count_++] = counts_.count_literal(window_[position_ - 1]);
     byte_pending_ = false;
-    if (token_count_ == kBlockTokens) write_block();
+    if (token_count_ == kBlockTokens) end_full_block();
   }
 
   void take_rest() {
     if (byte_pending_) tokens_[token_count_++] = counts_.count_literal(window_[position_ - 1]);
     byte_pending_ = false;
+    if (!warm_up_.is_over()) drop_learned();
     if (token_count_ != 0) write_block();
   }
 
@@ -311,6 +330,10 @@ class ChainParser {
   uint32_t block_start_ = 0;
   bool byte_pending_ = false;  // the byte before position_ is not yet in a token
   Match current_ = {kNoMatch, 0};
+  uint64_t moved_ = 0;        // bytes before the window
+  uint64_t block_begin_ = 0;  // bytes before the block
+  BlockStart last_block_;
+  WarmUp warm_up_;
   uint16_t unmatched_ = 0;  // literals since the last match; wraps
   size_t token_count_ = 0;
   SymbolCounts counts_;

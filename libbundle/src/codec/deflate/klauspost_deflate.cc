@@ -19,6 +19,9 @@ class KlauspostDeflate::Encoder {
   virtual void flush() = 0;
   virtual void finish() = 0;
   virtual void reset(std::span<const uint8_t> dictionary) = 0;
+  virtual void begin_after(uint64_t plain, unsigned phase) = 0;
+  virtual BlockStart last_block() const = 0;
+  virtual void drain() = 0;
 };
 
 namespace {
@@ -43,8 +46,9 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
     }
   }
   void flush() override {
+    const bool silent = is_learning();
     encode(true);
-    blocks_.flush();
+    if (!silent) blocks_.flush();
   }
   void finish() override {
     encode(true);
@@ -54,6 +58,13 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
     forget();
     learn(dictionary);
   }
+  /// `plain` is a multiple of the block size, or where a flush was.
+  void begin_after(uint64_t plain, unsigned phase) override {
+    learned_ = plain;
+    blocks_.bits().begin(phase);
+  }
+  BlockStart last_block() const override { return last_block_; }
+  void drain() override { blocks_.bits().drain(); }
 
  private:
   static constexpr unsigned kPenaltyShift = 7;
@@ -65,21 +76,34 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
   static constexpr uint32_t kRebaseAt = 1u << 30;
 
   uint8_t* block() { return buffer_ + kBefore + history_; }
+  /// Whether what is made of this block is dropped.
+  bool is_learning() const { return done_ < learned_; }
 
   void encode(bool last) {
     if (size_ == 0) return;
+    const uint64_t begun = blocks_.blocks_begun();
+    const uint64_t start = done_;
+    const bool learning = is_learning();
+    done_ += size_;
     if (size_ < kTinyBlock) {  // only when flushing
-      const std::span<const uint8_t> plain(block(), size_);
-      if (size_ <= kStoredBlock) {
-        blocks_.write_stored(plain);
-      } else {
-        blocks_.write_literals(plain, true);
-      }
+      if (!learning) write_tiny({block(), size_});
       forget();
-      return;
+    } else {
+      make_room();
+      parse();
+      if (!learning) write(last);
+      keep();
     }
-    make_room();
-    parse();
+    if (blocks_.blocks_begun() != begun) last_block_ = {start, blocks_.block_bit()};
+  }
+  void write_tiny(std::span<const uint8_t> plain) {
+    if (plain.size() <= kStoredBlock) {
+      blocks_.write_stored(plain);
+    } else {
+      blocks_.write_literals(plain, true);
+    }
+  }
+  void write(bool last) {
     const std::span<const uint8_t> plain(block(), size_);
     const Parse parsed = parser_.result();
     if (parsed.token_count == 0) {
@@ -89,7 +113,6 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
     } else {
       blocks_.write_dynamic(parsed, last);
     }
-    keep();
   }
   void parse() {
     if (base_ >= kRebaseAt) {
@@ -128,6 +151,9 @@ class FastEncoder final : public KlauspostDeflate::Encoder {
   uint32_t base_ = kFirstBase;
   uint32_t history_ = 0;
   size_t size_ = 0;
+  uint64_t done_ = 0;     // bytes before the block
+  uint64_t learned_ = 0;  // bytes to learn from
+  BlockStart last_block_;
   BlockParser parser_;
   uint8_t buffer_[kBefore + BlockParser::kHistoryBytes + kMaxStoredBytes + 16] = {};
 };
@@ -143,6 +169,9 @@ class ChainEncoder final : public KlauspostDeflate::Encoder {
   void flush() override { parser_.flush(); }
   void finish() override { parser_.finish(); }
   void reset(std::span<const uint8_t> dictionary) override { parser_.reset(dictionary); }
+  void begin_after(uint64_t plain, unsigned phase) override { parser_.begin_after(plain, phase); }
+  BlockStart last_block() const override { return parser_.last_block(); }
+  void drain() override { parser_.drain(); }
 
  private:
   klauspost::ChainParser parser_;
@@ -214,24 +243,59 @@ void KlauspostDeflate::reset(std::span<const uint8_t> dictionary) {
   encoder_->reset(dictionary);
 }
 
+void KlauspostDeflate::begin_after(uint64_t plain, unsigned phase) {
+  encoder_->begin_after(plain, phase);
+}
+BlockStart KlauspostDeflate::last_block() const {
+  return encoder_->last_block();
+}
+void KlauspostDeflate::drain() {
+  encoder_->drain();
+}
+
 PgzipDeflate::PgzipDeflate(int level, ByteSink sink, size_t block_bytes, KlauspostVersion version)
-    : encoder_(level, std::move(sink), version),
+    : encoder_(
+          level,
+          [this, sink = std::move(sink)](std::span<const uint8_t> bytes) {
+            made_ += bytes.size();
+            sink(bytes);
+          },
+          version),
       block_bytes_(block_bytes),
       tail_(std::make_unique<uint8_t[]>(kDictionaryBytes)) {}
 
+void PgzipDeflate::begin_after(uint64_t plain, unsigned /*phase*/) {
+  learned_ = plain;
+}
+
 void PgzipDeflate::write(std::span<const uint8_t> plain) {
+  if (learned_ > 0) {
+    const auto part = plain.first(std::min<size_t>(plain.size(), learned_));
+    keep_tail(part);
+    learned_ -= part.size();
+    done_ += part.size();
+    if (learned_ == 0) {
+      encoder_.reset({tail_.get(), std::exchange(tail_size_, 0)});
+      last_block_ = {done_, 0};
+    }
+    plain = plain.subspan(part.size());
+  }
   while (!plain.empty()) {
     const auto part = plain.first(std::min(plain.size(), block_bytes_ - in_block_));
     encoder_.write(part);
-    const auto end = part.last(std::min(part.size(), kDictionaryBytes));
-    const size_t kept = std::min(tail_size_, kDictionaryBytes - end.size());
-    std::memmove(tail_.get(), tail_.get() + tail_size_ - kept, kept);
-    std::memcpy(tail_.get() + kept, end.data(), end.size());
-    tail_size_ = kept + end.size();
+    keep_tail(part);
     in_block_ += part.size();
     if (in_block_ == block_bytes_) end_block();
     plain = plain.subspan(part.size());
   }
+}
+
+void PgzipDeflate::keep_tail(std::span<const uint8_t> part) {
+  const auto end = part.last(std::min(part.size(), kDictionaryBytes));
+  const size_t kept = std::min(tail_size_, kDictionaryBytes - end.size());
+  std::memmove(tail_.get(), tail_.get() + tail_size_ - kept, kept);
+  std::memcpy(tail_.get() + kept, end.data(), end.size());
+  tail_size_ = kept + end.size();
 }
 
 void PgzipDeflate::flush() {
@@ -247,6 +311,8 @@ void PgzipDeflate::end_block() {
   encoder_.flush();
   // A block no longer than the dictionary leaves none.
   encoder_.reset({tail_.get(), in_block_ > kDictionaryBytes ? kDictionaryBytes : 0});
+  done_ += in_block_;
+  last_block_ = {done_, made_ * 8};
   in_block_ = 0;
   tail_size_ = 0;
 }

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "codec/deflate/bit_writer.h"
+#include "codec/deflate/warm_up.h"
 
 namespace bundle::codec {
 
@@ -44,6 +45,11 @@ class KlauspostDeflate {
   /// Writer.ResetDict(): a new stream to the same sink.
   void reset(std::span<const uint8_t> dictionary = {});
 
+  /// As those of ZlibDeflate.
+  void begin_after(uint64_t plain, unsigned phase);
+  BlockStart last_block() const;
+  void drain();
+
   class Encoder;
 
  private:
@@ -65,11 +71,21 @@ class PgzipDeflate {
   void flush();
   void finish();
 
+  /// As those of ZlibDeflate; `plain` leads to the start of a block, and `phase` is 0.
+  void begin_after(uint64_t plain, unsigned phase);
+  BlockStart last_block() const { return last_block_; }
+  void drain() { encoder_.drain(); }
+
  private:
   void end_block();
+  void keep_tail(std::span<const uint8_t> part);
 
+  uint64_t made_ = 0;  // bytes given to the sink
   KlauspostDeflate encoder_;
   size_t block_bytes_;
+  uint64_t done_ = 0;     // bytes before the block
+  uint64_t learned_ = 0;  // bytes still to learn from
+  BlockStart last_block_;
   size_t in_block_ = 0;
   size_t tail_size_ = 0;
   std::unique_ptr<uint8_t[]> tail_;  // the last bytes of the block so far

@@ -48,6 +48,14 @@ class SymbolCounts {
     ++distances[symbol];
     return Token::match(length - kMinMatch, distance - 1, symbol);
   }
+  void count(Token token) {
+    if (!token.is_match()) {
+      ++literals[token.byte()];
+    } else {
+      ++literals[kFirstLengthSymbol + length_symbol(token.length_minus_3())];
+      ++distances[token.distance_symbol()];
+    }
+  }
   void count_literals(const uint8_t* bytes, size_t size) {
     for (size_t i = 0; i < size; ++i) ++literals[bytes[i]];
   }

@@ -88,8 +88,14 @@ class ZlibDeflate::Encoder {
     }
   }
   void flush(Flush kind) {
+    const bool silent = warm_up_.reaches(moved_ + end_);
     parse(true);
+    if (!warm_up_.is_over()) drop_learned(position_);
     if (token_count_ != 0) write_block(position_, false);
+    if (silent) {
+      if (kind == Flush::full) forget();
+      return;
+    }
     if (kind == Flush::partial) blocks_.write_empty_fixed();
     if (kind == Flush::sync || kind == Flush::full) blocks_.write_stored({}, false);
     if (kind == Flush::full) forget();
@@ -97,6 +103,7 @@ class ZlibDeflate::Encoder {
   }
   void finish() {
     parse(true);
+    if (!warm_up_.is_over()) drop_learned(position_);
     write_block(position_, true);
     blocks_.bits().align();
     blocks_.bits().drain();
@@ -112,6 +119,8 @@ class ZlibDeflate::Encoder {
     missed_ = end_ - position_;
     position_ = block_start_ = end_;
   }
+  void begin_after(uint64_t plain, unsigned phase) { warm_up_.set(plain, phase); }
+  BlockStart last_block() const { return last_block_; }
   ZlibBlockWriter& blocks() { return blocks_; }
 
  private:
@@ -143,6 +152,7 @@ class ZlibDeflate::Encoder {
   /// A window without past.
   void forget() {
     std::ranges::fill(heads_, uint16_t{0});
+    moved_ += position_;
     position_ = end_ = missed_ = 0;
     block_start_ = 0;
   }
@@ -150,13 +160,24 @@ class ZlibDeflate::Encoder {
     std::memmove(window_, window_ + kHalfWindow, kHalfWindow);
     position_ -= kHalfWindow;
     end_ -= kHalfWindow;
+    moved_ += kHalfWindow;
     constexpr auto kHalf = static_cast<int32_t>(kHalfWindow);
     block_start_ = block_start_ >= kHalf ? block_start_ - kHalf : kLost;
     subtract_saturated(heads_, kHalfWindow);
     subtract_saturated(links_, kHalfWindow);
   }
 
+  void end_full_block(uint32_t end) {
+    if (warm_up_.is_over()) return write_block(end, false);
+    drop_learned(end);
+  }
+  void drop_learned(uint32_t end) {
+    block_begin_ =
+        warm_up_.drop(block_begin_, moved_ + end, tokens_, token_count_, counts_, blocks_.bits());
+    block_start_ = block_begin_ >= moved_ ? static_cast<int32_t>(block_begin_ - moved_) : kLost;
+  }
   void write_block(uint32_t end, bool last) {
+    last_block_ = {block_begin_, blocks_.bits().position()};
     std::optional<std::span<const uint8_t>> plain;
     if (block_start_ != kLost) {
       const auto start = static_cast<uint32_t>(block_start_);
@@ -166,6 +187,7 @@ class ZlibDeflate::Encoder {
     counts_.clear();
     token_count_ = 0;
     block_start_ = static_cast<int32_t>(end);
+    block_begin_ = moved_ + end;
   }
   void add(Token token) { tokens_[token_count_++] = token; }
   bool is_full() const { return token_count_ == block_tokens_; }
@@ -253,11 +275,11 @@ class ZlibDeflate::Encoder {
         literal_pending_ = false;
         current_ = {kNoMatch, 0};
         position_ = next;
-        if (is_full()) write_block(position_, false);
+        if (is_full()) end_full_block(position_);
       } else {
         if (literal_pending_) {
           add(counts_.count_literal(window_[position - 1]));
-          if (is_full()) write_block(position, false);
+          if (is_full()) end_full_block(position);
         }
         literal_pending_ = true;
         position_ = position + 1;
@@ -288,7 +310,7 @@ class ZlibDeflate::Encoder {
         add(counts_.count_literal(window_[position]));
         ++position_;
       }
-      if (is_full()) write_block(position_, false);
+      if (is_full()) end_full_block(position_);
     }
     if (flushing) missed_ = std::min(position_, kNoMatch);
   }
@@ -309,7 +331,7 @@ class ZlibDeflate::Encoder {
         add(counts_.count_literal(*here));
         ++position_;
       }
-      if (is_full()) write_block(position_, false);
+      if (is_full()) end_full_block(position_);
     }
   }
 
@@ -317,7 +339,7 @@ class ZlibDeflate::Encoder {
     for (;;) {
       if (position_ == end_ && !goes_on(flushing)) break;
       add(counts_.count_literal(window_[position_++]));
-      if (is_full()) write_block(position_, false);
+      if (is_full()) end_full_block(position_);
     }
   }
 
@@ -333,6 +355,10 @@ class ZlibDeflate::Encoder {
   int32_t block_start_ = 0;
   bool literal_pending_ = false;  // lazy: the byte before position_ is not yet in a token
   Match current_ = {kNoMatch, 0};
+  uint64_t moved_ = 0;        // bytes before the window
+  uint64_t block_begin_ = 0;  // bytes before the block
+  BlockStart last_block_;
+  WarmUp warm_up_;
   size_t token_count_ = 0;
   SymbolCounts counts_;
   uint8_t window_[kWindowBytes + 16];
@@ -361,6 +387,15 @@ void ZlibDeflate::finish() {
 }
 void ZlibDeflate::reset(std::span<const uint8_t> dictionary) {
   encoder_->reset(dictionary);
+}
+void ZlibDeflate::begin_after(uint64_t plain, unsigned phase) {
+  encoder_->begin_after(plain, phase);
+}
+BlockStart ZlibDeflate::last_block() const {
+  return encoder_->last_block();
+}
+void ZlibDeflate::drain() {
+  encoder_->blocks().bits().drain();
 }
 unsigned ZlibDeflate::pending_bits() const {
   return encoder_->blocks().bits().pending_bits();

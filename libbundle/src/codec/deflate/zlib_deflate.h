@@ -6,6 +6,7 @@
 #include <span>
 
 #include "codec/deflate/bit_writer.h"
+#include "codec/deflate/warm_up.h"
 
 namespace bundle::codec {
 
@@ -28,6 +29,14 @@ class ZlibDeflate {
   void write(std::span<const uint8_t> plain);
   void flush(Flush kind);
   void finish();
+
+  /// Before the first write(): `plain` bytes will be written to learn from, then the output begins
+  /// with the block that starts there, `phase` bits (0 to 7) into its first byte.
+  void begin_after(uint64_t plain, unsigned phase);
+  /// The last block that was begun.
+  BlockStart last_block() const;
+  /// Gives the whole bytes made so far to the sink.
+  void drain();
 
   /// deflateReset(), then deflateSetDictionary() unless it is empty: a new stream behind what was
   /// written, whose bits follow at once.
