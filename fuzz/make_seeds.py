@@ -51,6 +51,8 @@ def bundle_seeds(folder):
     put("volume", "tail", tail)
     put("index", "index", files["index"])
     put("index", "recipe", b"\x00\x03abc\x01\x02" + bytes([0x81, 0x10, 0x00, 0x9C, 0x01]))
+    # Go level 6 in two parts of five bytes, the first flushed after three, the second verbatim.
+    put("index", "recipe-parts", bytes.fromhex("03 02 01 06 02  05 62 01 06  05 a1 01  01  f1 01 00"))
     put("index", "base_runs", b"\x01\x03" + bytes([0x8E, 0x10, 0, 0xC8, 1, 0x1E, 0, 2, 0x2D, 1, 4]))
     put("blob_list", "list", files["blobs.list"])
     put("blob_list", "base_list", b"".join(reversed(files["blobs.list"].splitlines(keepends=True))))
@@ -84,6 +86,11 @@ def archive_seeds():
         put("deflate", f"stream-level{level}", b"\0" + stream.compress(text) + stream.flush())
     put("deflate", "stream-fixed", b"\0" + bytes.fromhex("0300"))
     # One piece of 5 plain bytes: a fixed block of 5 predicted tokens, final.
+    for number in range(12):
+        put("deflate", f"part-{number}", b"\2" + bytes([number, number % 8]) +
+            (40).to_bytes(2, "little") + (90).to_bytes(2, "little") + (61).to_bytes(2, "little") +
+            text[:400])
+        put("deflate", f"follow-{number}", b"\3" + bytes([number, 7, 1, 16]) + text[:900])
     put("deflate", "corrections", b"\1" + bytes.fromhex("06000000" "05" "02" "0305" "01" "05") + b"abcde")
     put("inflate", "level6", bytes([5, 0, 9, 200, 1, 0, 3, 7]) + gzip.compress(text * 60, 6, mtime=0))
     put("inflate", "members", bytes([0, 9, 4, 2] * 2) + gzip.compress(text, 1, mtime=0) + gzip.compress(text, 9, mtime=0) + b"rest")

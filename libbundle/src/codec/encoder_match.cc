@@ -13,6 +13,12 @@ bool is_too_long(const StreamPart& part) {
   return part.plain > kMaxPartPlain;
 }
 
+// Of two that left the original, the one that came further, or that can begin at more places.
+bool is_better(const EncoderRunner& left, const EncoderRunner& right) {
+  if (left.matched() != right.matched()) return left.matched() > right.matched();
+  return restart_rule(left.spec()).block < restart_rule(right.spec()).block;
+}
+
 }  // namespace
 
 EncoderMatch::EncoderMatch(CandidateTiers tiers) : tiers_(std::move(tiers)) {}
@@ -48,7 +54,7 @@ void EncoderMatch::choose_finalists() {
       auto runner = std::make_unique<EncoderRunner>(original_, spec);
       if (runner->feed(history_)) {
         runners_.push_back(std::move(runner));
-      } else if (best == nullptr || runner->matched() > best->matched()) {
+      } else if (best == nullptr || is_better(*runner, *best)) {
         best = std::move(runner);
       }
       if (runners_.size() == kFinalists) break;
@@ -165,7 +171,8 @@ void EncoderMatch::trim() {
   }
   std::uint64_t least = end;
   for (const auto& runner : runners_) least = std::min(least, runner->matched());
-  // A part may begin there:
+  // A part may begin there, or the one under way has to be made again:
+  if (plain_end_ - part_start_.plain <= kHistory) least = std::min(least, part_start_.bit / 8);
   if (!runners_.empty()) least = std::min(least, runners_.front()->good_block().bit / 8);
   if (restart_ != nullptr) least = std::min(least, restart_->matched());
   if (mender_ != nullptr) least = std::min(least, mender_->start.bit / 8);

@@ -50,7 +50,7 @@ class EncoderMatch {
   static constexpr std::uint64_t kPartPlain = 4 << 20;     // plain bytes of a part at least
   static constexpr std::uint64_t kProofPlain = 512 << 10;  // seen of a new part until it is trusted
   static constexpr std::uint64_t kRetryPlain = 256 << 10;  // to the next try after one that failed
-  static constexpr std::size_t kHistory = 1 << 20;         // plain bytes kept
+  static constexpr std::size_t kHistory = 6 << 20;         // plain bytes kept
   // Bits are kept for one place at most, and of the stream so much more.
   static constexpr std::uint64_t kMaxStretch = 512 << 10;
   static constexpr std::uint64_t kVerbatimShare = 10;

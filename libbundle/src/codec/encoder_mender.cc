@@ -57,14 +57,18 @@ bool EncoderMatch::go_on_mending() {
 void EncoderMatch::mend_at(const DeflateBlock& block, const BlockStart& end) {
   EncoderMender& mender = *mender_;
   const BlockStart at = std::exchange(mender.next, end);
-  if (!mender.broken) {
-    mender.broken = end.bit > mender.good_bits;
-    if (!mender.broken) mender.start = end;
+  if (mender.broken == 0) {
+    if (end.bit > mender.good_bits) {
+      mender.broken = 1;
+    } else {
+      mender.start = end;
+    }
     return;
   }
-  if (is_marker(block) && mend_with_flush(at, end)) return;
+  if (mender.broken++ == 1 && is_marker(block) && mend_with_flush(at, end)) return;
   // The encoder may go on behind the stretch that it does not make.
-  if (auto runner = runner_at(mender.spec, at, flushes_); runner != nullptr && !runner->failed()) {
+  auto runner = runner_at(mender.spec, at, flushes_);
+  if (runner != nullptr && (!runner->failed() || runner->matched_bits() >= end.bit)) {
     keep_verbatim(at);
     go_on_with(std::move(runner));
   } else if ((end.bit - mender.start.bit) / 8 > kMaxStretch) {
@@ -72,31 +76,34 @@ void EncoderMatch::mend_at(const DeflateBlock& block, const BlockStart& end) {
   }
 }
 
-// The block before the marker at `at` is what the encoder makes when it is flushed there.
+// The block before the marker at `at` is what the encoder makes when it is flushed there. Begun at
+// that block it may have other choices; begun where the part was it has the same.
 bool EncoderMatch::mend_with_flush(const BlockStart& at, const BlockStart& end) {
   using Flush = DeflateEncoder::Flush;
-  for (const Flush kind : {Flush::sync, Flush::full}) {
-    if (kind == Flush::full && mender_->spec.family != kZlibFamily) break;
-    flushes_.push_back({at.plain, kind});
-    auto runner = runner_at(mender_->spec, mender_->start, flushes_);
-    if (runner != nullptr && !runner->failed() && runner->matched() >= end.bit / 8) {
-      const FlushAt flush = flushes_.back();
-      flushes_.pop_back();  // of the part that begins now
-      end_part(mender_->start, false);
-      flushes_.push_back(flush);
-      go_on_with(std::move(runner));
-      return true;
+  const EncoderSpec spec = mender_->spec;
+  for (const BlockStart& start : {mender_->start, part_start_}) {
+    for (const Flush kind : {Flush::sync, Flush::full}) {
+      if (kind == Flush::full && spec.family != kZlibFamily) break;
+      flushes_.push_back({at.plain, kind});
+      auto runner = runner_at(spec, start, flushes_);
+      if (runner != nullptr && runner->matched_bits() >= end.bit) {
+        if (start.plain != part_start_.plain) end_part(start, false);
+        go_on_with(std::move(runner));
+        return true;
+      }
+      flushes_.pop_back();
     }
-    flushes_.pop_back();
   }
   return false;
 }
 
+// What it was fed may be more than it can make: then the next place is to be mended.
 void EncoderMatch::go_on_with(std::unique_ptr<EncoderRunner> runner) {
-  runners_.push_back(std::move(runner));
   next_try_ = part_start_.plain + kPartPlain;
   mender_.reset();
-  if (verbatim_.size() > kMaxStretch + original_.end() / kVerbatimShare) runners_.clear();
+  if (verbatim_.size() > kMaxStretch + original_.end() / kVerbatimShare) return;
+  if (runner->failed()) return mend(*runner);
+  runners_.push_back(std::move(runner));
 }
 
 // From the mender's start to `end` the stream's bits are kept.
@@ -116,7 +123,7 @@ void EncoderMatch::keep_verbatim(const BlockStart& end) {
 
 // The stream ended while its blocks were not those of the encoder.
 std::optional<EncoderSpec> EncoderMatch::mended_to_the_end() {
-  if (mender_->next.bit != original_.end() * 8 || !mender_->broken) return std::nullopt;
+  if (mender_->next.bit != original_.end() * 8 || mender_->broken == 0) return std::nullopt;
   keep_verbatim({plain_end_, original_.end() * 8});
   return whole(mender_->spec);
 }

@@ -12,9 +12,9 @@ struct EncoderMender {
   std::uint64_t good_bits = 0;  // of the stream: made, but not whole blocks
   BlockReader reader;           // of the original, from first_bit on
   std::uint64_t first_bit = 0;
-  std::uint64_t fed = 0;  // bytes of the original before what it is to be fed next
-  BlockStart next;        // the block that it gives next
-  bool broken = false;    // the block at `start` is not what the encoder makes
+  std::uint64_t fed = 0;     // bytes of the original before what it is to be fed next
+  BlockStart next;           // the block that it gives next
+  std::uint64_t broken = 0;  // blocks from `start` to `next` that the encoder does not make
 };
 
 }  // namespace bundle::codec

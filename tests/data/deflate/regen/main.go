@@ -213,6 +213,11 @@ func main() {
 		fmt.Fprintln(os.Stderr, "regen: compress/flate must be that of Go 1.26, this is", runtime.Version())
 		os.Exit(1)
 	}
+	if len(os.Args) == 3 && os.Args[1] == "time" {
+		families[1].levels = allLevels
+		timeEncoders(os.Args[2])
+		return
+	}
 	wanted := map[string]bool{}
 	for _, name := range os.Args[1:] {
 		if name == "-all" {
