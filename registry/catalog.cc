@@ -11,6 +11,7 @@
 #include "io/file_system.h"
 #include "oci/document.h"
 #include "registry/request_limits.h"
+#include "release/naming.h"
 
 namespace bundle::registry {
 namespace {
@@ -89,8 +90,20 @@ class Builder {
       touched.insert(full_name(name));
       const DocumentPtr root = add_document(release, repository, artifact.descriptor, 0);
       if (root && !name.tag.empty()) repository.tags.try_emplace(name.tag, root);
+      if (root && is_active_state(version, name)) {
+        repository.tags.insert_or_assign(std::string(release::kActiveTag), root);
+      }
     }
     add_referrers(release, touched);
+  }
+
+  // The desired state of the active release has one tag more, which moves with the activation.
+  bool is_active_state(const std::string& version, const ArtifactName& name) const {
+    if (version != catalog_->active || !name.host.empty()) return false;
+    const auto release =
+        std::ranges::find(catalog_->releases, version, &store::ReleaseInfo::version);
+    return release != catalog_->releases.end() &&
+           name.repository == release::flux_repository(release->product);
   }
 
   static std::string full_name(const ArtifactName& name) {

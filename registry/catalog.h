@@ -87,7 +87,8 @@ void sort_by_digest(std::vector<DocumentPtr>& documents);
 // Reads every document of every release; those of `previous` are not read again. A damaged or
 // missing document becomes a problem and no failure: the rest is offered.
 // Tags: the leading release first, then the others from the newest to the oldest; the first one
-// that has a tag decides. Digests: every release.
+// that has a tag decides. The desired state of the active release (<product>/flux) has the tag
+// "active" besides; while no release is active there is none. Digests: every release.
 // Throws what the store throws when a release vanishes under the reader (gc): try again then.
 // Peak memory: kMaxCatalogBytes of documents plus about ten times the largest.
 std::shared_ptr<const Catalog> build_catalog(const store::SiteStore& store,

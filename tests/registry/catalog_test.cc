@@ -70,6 +70,35 @@ TEST(Catalog, ASizeThatManifestAndReleaseDoNotShareIsAProblem) {
   EXPECT_FALSE(catalog->find("app", std::nullopt)->blobs.contains(layer.digest));
 }
 
+// What Flux asks for: a tag that moves with the activation, and with nothing else.
+TEST(Catalog, TheTagActiveIsTheDesiredStateOfTheActiveRelease) {
+  TestStore store;
+  std::vector<Digest> states;
+  for (const char* version : {"1.0.0", "1.1.0"}) {
+    ReleaseDraft draft = store.draft();
+    const auto state = draft.image({draft.blob(version, oci::media_type::kLayerTarGzip)});
+    draft.name("registry.example.com", "app", version, draft.image({}));
+    draft.flux("example-appliance", version, state);
+    store.publish(std::move(draft), version, states.size() + 1);
+    states.push_back(state.digest);
+  }
+  const auto active = [&]() -> std::optional<Digest> {
+    const auto catalog = build_catalog(*store.open(), nullptr);
+    const auto& tags = catalog->find("example-appliance/flux", std::nullopt)->tags;
+    const auto at = tags.find("active");
+    return at == tags.end() ? std::nullopt : std::optional(at->second->descriptor.digest);
+  };
+  EXPECT_EQ(active(), std::nullopt);  // nothing is live: nothing to bring a cluster to
+  store.activate("1.0.0");
+  EXPECT_EQ(active(), states[0]);
+  store.activate("1.1.0");
+  EXPECT_EQ(active(), states[1]);
+  store.activate("1.0.0");
+  EXPECT_EQ(active(), states[0]);
+  const auto catalog = build_catalog(*store.open(), nullptr);
+  EXPECT_FALSE(catalog->find("app", std::nullopt)->tags.contains("active"));
+}
+
 TEST(Catalog, AnActiveReleaseThatIsNotThereIsAProblemAndTheNewestLeads) {
   TestStore store;
   ReleaseDraft draft = store.draft();

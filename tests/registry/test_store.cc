@@ -89,6 +89,16 @@ release::Artifact& ReleaseDraft::name(const std::string& registry, const std::st
   return images.back();
 }
 
+void ReleaseDraft::flux(const std::string& product, const std::string& version,
+                        const oci::Descriptor& descriptor) {
+  state.emplace();
+  state->profiles = {"single-node"};
+  state->artifact.repository = product + "/flux";
+  state->artifact.tag = version;
+  state->artifact.name = state->artifact.repository + ":" + version;
+  state->artifact.descriptor = descriptor;
+}
+
 void ReleaseDraft::forget(const Digest& digest) {
   blobs.erase(digest);
 }
@@ -121,6 +131,7 @@ void TestStore::publish(ReleaseDraft draft, const std::string& version,
   chart.name = chart.repository + ":" + chart.tag;
   chart.descriptor = draft.image({draft.blob("chart " + version, oci::media_type::kHelmChart)});
   manifest.images = draft.images;
+  manifest.flux = draft.state;
   const std::string manifest_text = release::write_manifest(manifest);
 
   std::vector<format::BlobEntry> entries;

@@ -33,10 +33,15 @@ class ReleaseDraft {
   release::Artifact& name(const std::string& registry, const std::string& repository,
                           const std::string& tag, const oci::Descriptor& descriptor);
 
+  // The release's desired state for Flux: "<product>/flux:<version>".
+  void flux(const std::string& product, const std::string& version,
+            const oci::Descriptor& descriptor);
+
   // Leaves a blob out of the release's list though a document names it.
   void forget(const Digest& digest);
 
   std::vector<release::Artifact> images;
+  std::optional<release::FluxArtifact> state;
   std::map<Digest, std::uint64_t> blobs;
 
  private:

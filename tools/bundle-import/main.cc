@@ -5,6 +5,7 @@
 #include "bundle/error.h"
 #include "bundle/import.h"
 #include "bundle/json_report.h"
+#include "bundle/seed.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
 #include "common/cli.h"
@@ -313,6 +314,30 @@ void k3s_config(const Invocation& call) {
   for (const auto& file : report.files) fmt::print("{}\n", file.string());
 }
 
+void seed(const Invocation& call) {
+  bundle::SeedOptions options;
+  options.store = call.required("store");
+  if (!call.arguments.empty()) options.version = call.only_argument("version");
+  options.site = call.text("site");
+  options.out = call.required("out");
+  options.git = call.text("git");
+  options.ca_file = call.text("ca");
+  options.cosign_key = call.text("cosign-key");
+  options.dry_run = call.has("dry-run");
+  const auto report = bundle::write_seed(options, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("seed of {} {} ({}), desired state {}\n", report.product, report.version,
+             report.profile, report.digest);
+  for (const auto& file : report.files) {
+    fmt::print("  {}{}\n", options.dry_run ? "would write " : "", (options.out / file).string());
+  }
+  if (!report.commit.empty()) fmt::print("commit: {}\n", report.commit);
+  for (const auto& note : report.notes) fmt::print("note: {}\n", note);
+}
+
 std::vector<Command> commands() {
   return {
       {"plan", "SRC... --store DIR [--trust PUB|ROOT]",
@@ -408,6 +433,23 @@ std::vector<Command> commands() {
          add("flux-namespace", "namespace of the secrets (default: flux-system)", string_value());
        },
        k3s_config},
+      {"seed", "[VERSION] --store DIR --out DIR",
+       "write what a fresh cluster needs so that Flux brings it to the release",
+       "  bundle-import seed --store /var/lib/bundle --site site.yaml --out seed --cosign-key "
+       "cosign.pub\n"
+       "  cp seed/manifests/*.yaml /var/lib/rancher/k3s/server/manifests/\n"
+       "  bundle-import seed 1.4.0 --store /var/lib/bundle --out seed --git /srv/git/appliance\n",
+       [](auto& add) {
+         add_store(add);
+         add("site", "the site's configuration (default: STORE/site.yaml)", string_value());
+         add("out", "folder for the manifests; an earlier seed there is replaced", string_value());
+         add("git", "also commit the desired state to this Git repository, and take it from there",
+             string_value());
+         add("ca", "certificate of the registry's authority, for Flux", string_value());
+         add("cosign-key", "the vendor's public key for the cluster, for Flux", string_value());
+         add("dry-run", "only say what would be written");
+       },
+       seed},
   };
 }
 

@@ -52,6 +52,32 @@ bundle::RegistryAccess registry_access(const Invocation& call) {
   return access;
 }
 
+void print_closure(const bundle::ClosureReport& report) {
+  for (const auto& leak : report.leaks) {
+    fmt::print("LEAK {}: {} {}\n", leak.place, leak.image, leak.problem);
+  }
+  for (const auto& finding : report.excepted) {
+    fmt::print("  excepted: {}: {} ({})\n", finding.place, finding.image, finding.reason);
+  }
+  for (const auto& note : report.notes) fmt::print("  note: {}\n", note);
+  fmt::print("  images: {} references looked at", report.references);
+  if (!report.rendered.empty()) fmt::print(", rendered by {}", fmt::join(report.rendered, ", "));
+  fmt::print("\n");
+}
+
+void closure(const Invocation& call) {
+  const auto report = bundle::check_release_closure(
+      call.only_argument("release.yaml"), registry_access(call), call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+  } else {
+    print_closure(report);
+  }
+  if (!report.leaks.empty()) {
+    throw bundle::tools::QuietExit{bundle::exit_status(bundle::ErrorCode::spec_invalid)};
+  }
+}
+
 void make(const Invocation& call) {
   bundle::MakeOptions options;
   options.spec = call.only_argument("release.yaml");
@@ -67,6 +93,7 @@ void make(const Invocation& call) {
   options.roots = paths(call, "root");
   options.builder = call.text("builder");
   options.trust_folder = call.text("trust-dir");
+  options.require_render = call.has("require-render");
   options.bases = paths(call, "base");
   options.stale_base = call.text("stale-base");
   const bundle::MakeReport report = bundle::make_bundle(options, call.progress, call.cancel);
@@ -90,6 +117,7 @@ void make(const Invocation& call) {
              100.0 * static_cast<double>(report.bundle_bytes) /
                  static_cast<double>(std::max<std::uint64_t>(report.blob_bytes, 1)),
              report.seconds);
+  print_closure(report.closure);
   for (const auto& name : report.signatures) fmt::print("  signed: {}\n", name);
   if (report.signatures.empty()) {
     fmt::print("  NOT SIGNED: no site imports it before 'bundle-make sign {} --key KEY'\n",
@@ -269,12 +297,17 @@ std::vector<Command> commands() {
              strings_value());
          add("trust-dir", "the vendor's trust folder: its roots and newest news travel along",
              string_value());
+         add("require-render", "fail where helm or kustomize is missing for the check of images");
          add("builder", "URI of who runs the build, for the provenance", string_value());
          add("stale-base", "why a base image older than its policy is taken; is signed along",
              string_value());
          add_registry_options(add);
        },
        make},
+      {"closure", "RELEASE.yaml",
+       "check that every image of chart and desired state is in the release, by digest",
+       "  bundle-make closure release.yaml --json          make does this, too\n",
+       [](auto& add) { add_registry_options(add); }, closure},
       {"cosign-sign", "RELEASE.yaml --key K | --sign-command CMD --public-key PEM",
        "sign what clusters pull, before make",
        "  bundle-make cosign-sign release.yaml --key cosign.key --password-file pw.txt\n"

@@ -8,6 +8,7 @@
 #include "bundle/make.h"
 #include "bundle/mirror.h"
 #include "bundle/publish.h"
+#include "bundle/seed.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
 #include "bundle/trust.h"
@@ -16,6 +17,7 @@ namespace bundle {
 
 std::string to_json(const Error& error);
 std::string to_json(const MakeReport& report);
+std::string to_json(const ClosureReport& report);
 std::string to_json(const SignReport& report);
 std::string to_json(const CosignReport& report);
 std::string to_json(const InspectReport& report);
@@ -38,6 +40,7 @@ std::string to_json(const SignedDocumentReport& report);
 std::string to_json(const SiteTrust& report);
 std::string to_json(const TrustUpdate& report);
 std::string to_json(const CertificateReport& report);
+std::string to_json(const SeedReport& report);
 std::string to_json(const ClusterConfigReport& report);
 
 }  // namespace bundle

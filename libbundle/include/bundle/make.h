@@ -47,10 +47,27 @@ struct MakeOptions {
   // Who runs the build, for the provenance: a URI such as that of a CI workflow. Part of the signed
   // content; empty: bundle-make itself.
   std::string builder;
+  bool require_render = false;         // no helm, no kustomize: an error, not a note
   std::filesystem::path trust_folder;  // all that sites follow (bundle/trust.h) travels along
   // Why a base image older than the release's policy is taken: recorded in the signed manifest when
   // it is. Empty: make refuses it.
   std::string stale_base;
+};
+
+struct ClosureLine {
+  std::string place;  // "helm/templates/web.yaml:12"
+  std::string image;
+  std::string problem;
+  std::string reason;  // of the exception in release.yaml; empty: a leak
+};
+
+// Whether everything that the chart and the desired state can name is in the release.
+struct ClosureReport {
+  std::uint64_t references = 0;
+  std::vector<std::string> rendered;  // "helm single-node"
+  std::vector<std::string> notes;     // what was not looked at, and why
+  std::vector<ClosureLine> leaks;
+  std::vector<ClosureLine> excepted;
 };
 
 struct MakeReport {
@@ -68,11 +85,17 @@ struct MakeReport {
   std::uint64_t omitted_blobs = 0;   // of a delta: not carried, because every base has them
   std::uint64_t base_bytes = 0;      // of a delta: plain bytes that the site copies from base blobs
   std::vector<std::string> signatures;  // file names
+  ClosureReport closure;                // without leaks: they are an error
   double seconds = 0;
 };
 
 // SOURCE_DATE_EPOCH in the environment sets the time of creation: same inputs, same bytes.
 MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Cancel& cancel);
+
+// The check of images that make_bundle begins with, alone. Throws what make_bundle throws before it
+// writes, but for leaks, which the report has.
+ClosureReport check_release_closure(const std::filesystem::path& spec, const RegistryAccess& access,
+                                    Progress& progress, const Cancel& cancel);
 
 struct SignReport {
   std::vector<std::string> signatures;  // file names written
@@ -123,7 +146,7 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
                                                 const Cancel& cancel);
 
 struct InspectedArtifact {
-  std::string kind;  // "image", "chart", "file", "index" (of all artifacts)
+  std::string kind;  // "image", "chart", "flux", "file", "index" (of all artifacts)
   std::string name;
   std::string digest;
   std::string media_type;

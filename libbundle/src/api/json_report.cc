@@ -62,6 +62,23 @@ Json hook_json(const HookReport& r) {
   return out;
 }
 
+Json closure_line(const ClosureLine& r) {
+  Json out;
+  out.set("place", r.place).set("image", r.image).set("problem", r.problem);
+  if (!r.reason.empty()) out.set("reason", r.reason);
+  return out;
+}
+
+Json closure_json(const ClosureReport& r) {
+  Json out;
+  out.set("references", r.references)
+      .set("rendered", strings(r.rendered))
+      .set("notes", strings(r.notes))
+      .set("leaks", list(r.leaks, closure_line))
+      .set("excepted", list(r.excepted, closure_line));
+  return out;
+}
+
 }  // namespace
 
 std::string to_json(const Error& error) {
@@ -78,9 +95,13 @@ std::string to_json(const MakeReport& r) {
   out.set("blob_bytes", r.blob_bytes).set("gzip_bytes", r.gzip_bytes);
   out.set("replayed_bytes", r.replayed_bytes).set("unique_bytes", r.unique_bytes);
   out.set("bases", strings(r.bases)).set("omitted_blobs", r.omitted_blobs);
-  out.set("base_bytes", r.base_bytes);
+  out.set("base_bytes", r.base_bytes).set("closure", closure_json(r.closure));
   out.set("signatures", strings(r.signatures)).set("seconds", r.seconds);
   return print(out);
+}
+
+std::string to_json(const ClosureReport& r) {
+  return print(closure_json(r));
 }
 
 std::string to_json(const SignReport& r) {
@@ -260,6 +281,18 @@ std::string to_json(const CertificateReport& r) {
 std::string to_json(const ClusterConfigReport& r) {
   Json out;
   out.set("files", paths(r.files)).set("registries", strings(r.registries));
+  return print(out);
+}
+
+std::string to_json(const SeedReport& r) {
+  Json out;
+  out.set("product", r.product)
+      .set("version", r.version)
+      .set("profile", r.profile)
+      .set("digest", r.digest)
+      .set("files", strings(r.files))
+      .set("notes", strings(r.notes));
+  if (!r.commit.empty()) out.set("commit", r.commit);
   return print(out);
 }
 

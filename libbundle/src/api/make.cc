@@ -17,6 +17,7 @@
 #include "format/limits.h"
 #include "pack/bundle_signing.h"
 #include "pack/make_release.h"
+#include "release/closure.h"
 #include "release/resolve.h"
 #include "transfer/registry_source.h"
 #include "trust/carrier.h"
@@ -90,6 +91,29 @@ attest::BuildFacts build_facts(FileSystem& fs, const MakeOptions& options,
   return facts;
 }
 
+std::vector<ClosureLine> closure_lines(const std::vector<release::ClosureFinding>& findings) {
+  std::vector<ClosureLine> lines;
+  for (const release::ClosureFinding& finding : findings) {
+    lines.push_back({finding.place, finding.image, finding.problem, finding.reason});
+  }
+  return lines;
+}
+
+ClosureReport to_report(const release::ClosureReport& closure) {
+  return {closure.references, closure.rendered, closure.notes, closure_lines(closure.leaks),
+          closure_lines(closure.excepted)};
+}
+
+release::Renderers find_renderers(bool required) {
+  release::Renderers renderers = release::Renderers::of_this_machine();
+  if (required && (renderers.helm.empty() || renderers.kustomize.empty())) {
+    throw Error(ErrorCode::not_found,
+                fmt::format("{} is not on PATH", renderers.helm.empty() ? "helm" : "kustomize"),
+                "Install it, or leave --require-render away: a built-in search takes its place.");
+  }
+  return renderers;
+}
+
 attest::ClusterSigner open_cluster_signer(FileSystem& fs, const CosignOptions& options) {
   const SignWith& with = options.sign;
   if (!with.command.empty()) {
@@ -132,6 +156,10 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
                                             options.spec.string());
   }
   release::ResolvedRelease release = resolve_spec(fs, spec, options.registry, true);
+  progress.phase("checking images", 0);
+  const release::ClosureReport closure =
+      release::check_closure(fs, spec, release, find_renderers(options.require_render), cancel);
+  release::require_closed(closure);
   attest::ReleaseAttestor attestor(build_facts(fs, options, spec));
 
   pack::MakeJob job;
@@ -152,6 +180,7 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
     job.base = &base;
   }
   MakeReport report;
+  report.closure = to_report(closure);
   if (!options.sign.empty()) {
     job.sign = [&](const std::string& statement, const std::string& carrier) {
       const format::FileList files = sign_all(fs, options.sign, statement, carrier);
@@ -175,6 +204,16 @@ MakeReport make_bundle(const MakeOptions& options, Progress& progress, const Can
   report.base_bytes = made.stats.base_bytes;
   report.seconds = api::seconds_since(start);
   return report;
+}
+
+ClosureReport check_release_closure(const std::filesystem::path& spec, const RegistryAccess& access,
+                                    Progress& progress, const Cancel& cancel) {
+  FileSystem& fs = posix_file_system();
+  progress.phase("resolving", 0);
+  const release::ReleaseSpec loaded = release::load_spec(fs, spec);
+  const release::ResolvedRelease resolved = resolve_spec(fs, loaded, access, false);
+  progress.phase("checking images", 0);
+  return to_report(release::check_closure(fs, loaded, resolved, find_renderers(false), cancel));
 }
 
 SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign) {
@@ -312,8 +351,10 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
     const bool chart = artifact == &manifest.chart.artifact;
     const bool image = !artifact->registry.empty();
     const bool is_index = manifest.release_index && artifact == &*manifest.release_index;
+    const bool flux = manifest.flux && artifact == &manifest.flux->artifact;
     report.artifacts.push_back({chart      ? "chart"
                                 : image    ? "image"
+                                : flux     ? "flux"
                                 : is_index ? "index"
                                            : "file",
                                 artifact->name, artifact->descriptor.digest.text(),

@@ -100,8 +100,10 @@ std::optional<Json> resolve_plain(std::string_view text) {
 // parser recurses once per container, so the depth limit here bounds its stack, too.
 class YamlBuilder final : public YAML::EventHandler {
  public:
-  YamlBuilder(std::string_view file, ErrorCode malformed, const YamlLimits& limits)
-      : malformed_(malformed), limits_(limits) {
+  // `lines_before`: of a file of which only a part is read.
+  YamlBuilder(std::string_view file, ErrorCode malformed, const YamlLimits& limits,
+              std::size_t lines_before)
+      : malformed_(malformed), limits_(limits), lines_before_(lines_before) {
     document_.file_ = file;
   }
 
@@ -155,9 +157,9 @@ class YamlBuilder final : public YAML::EventHandler {
     SourcePosition key_position;
   };
 
-  static SourcePosition to_position(const YAML::Mark& mark) {
+  SourcePosition to_position(const YAML::Mark& mark) const {
     // A null mark has -1 in both; the first line is then as good as any.
-    return {static_cast<std::size_t>(mark.line + 1 > 0 ? mark.line + 1 : 1),
+    return {lines_before_ + static_cast<std::size_t>(mark.line + 1 > 0 ? mark.line + 1 : 1),
             static_cast<std::size_t>(mark.column + 1 > 0 ? mark.column + 1 : 1)};
   }
 
@@ -237,6 +239,7 @@ class YamlBuilder final : public YAML::EventHandler {
 
   ErrorCode malformed_;
   YamlLimits limits_;
+  std::size_t lines_before_ = 0;
   std::size_t nodes_ = 0;
   std::vector<Frame> stack_;
   YamlDocument document_;
@@ -282,10 +285,8 @@ void require_plain_text(std::string_view text, std::string_view file, ErrorCode 
   }
 }
 
-}  // namespace
-
-YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode malformed,
-                        const YamlLimits& limits) {
+void require_readable(std::string_view text, std::string_view file, ErrorCode malformed,
+                      const YamlLimits& limits) {
   if (text.size() > limits.max_bytes) {
     throw Error(ErrorCode::limit,
                 fmt::format("{} has {} bytes, more than the limit of {}", file, text.size(),
@@ -293,26 +294,65 @@ YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode 
                 std::string(kLimitHint));
   }
   require_plain_text(text, file, malformed);
-  YamlBuilder builder(file, malformed, limits);
+}
+
+// One document; its value is null when there is nothing in it.
+YamlDocument parse_document(std::string_view text, std::string_view file, ErrorCode malformed,
+                            const YamlLimits& limits, std::size_t lines_before) {
+  YamlBuilder builder(file, malformed, limits, lines_before);
   try {
     // yaml-cpp takes the end of the file for a closing quote, but not the end of a document.
     const std::string_view ending = text.ends_with('\n') ? "...\n" : "\n...\n";
     std::istringstream stream(std::string(text).append(ending));
     YAML::Parser parser(stream);
     parser.HandleNextDocument(builder);
-    YamlBuilder second(file, malformed, limits);
+    YamlBuilder second(file, malformed, limits, lines_before);
     if (parser.HandleNextDocument(second)) {
       throw Error(malformed, fmt::format("{}: a second YAML document (after '---')", file),
                   "Keep one document in the file.");
     }
-    YamlDocument document = builder.take();
-    if (document.root().is_null()) {
-      throw Error(malformed, fmt::format("{}: the file is empty", file), std::string(kHint));
-    }
-    return document;
+    return builder.take();
   } catch (const YAML::Exception& failure) {
     builder.fail(failure.mark, fmt::format("malformed YAML: {}", failure.msg));
   }
+}
+
+// "---" in the first column begins a document, whatever stands around it (YAML 1.2, 9.1.2).
+bool is_document_start(std::string_view line) {
+  return line.starts_with("---") && (line.size() == 3 || line.find_first_of(" \t\r\n") == 3);
+}
+
+}  // namespace
+
+YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode malformed,
+                        const YamlLimits& limits) {
+  require_readable(text, file, malformed, limits);
+  YamlDocument document = parse_document(text, file, malformed, limits, 0);
+  if (document.root().is_null()) {
+    throw Error(malformed, fmt::format("{}: the file is empty", file), std::string(kHint));
+  }
+  return document;
+}
+
+std::vector<YamlDocument> parse_yaml_stream(std::string_view text, std::string_view file,
+                                            ErrorCode malformed, const YamlLimits& limits) {
+  require_readable(text, file, malformed, limits);
+  std::vector<YamlDocument> documents;
+  std::size_t lines_before = 0;
+  while (!text.empty()) {
+    std::size_t size = 0;
+    std::size_t lines = 0;
+    do {  // a line at a time, up to the next marker
+      size = std::min(text.find('\n', size), text.size() - 1) + 1;
+      ++lines;
+    } while (size < text.size() && !is_document_start(text.substr(size)));
+    YamlDocument document =
+        parse_document(text.substr(0, size), file, malformed, limits, lines_before);
+    if (!document.root().is_null()) documents.push_back(std::move(document));
+    text.remove_prefix(size);
+    lines_before += lines;
+  }
+  return documents;
 }
 
 }  // namespace bundle::codec

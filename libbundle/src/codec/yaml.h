@@ -59,4 +59,9 @@ class YamlDocument {
 YamlDocument parse_yaml(std::string_view text, std::string_view file, ErrorCode malformed,
                         const YamlLimits& limits = {});
 
+// The same for a stream of documents separated by "---", as kubectl takes them; empty ones are left
+// out. Positions are those in the whole text; the limits are for all of it.
+std::vector<YamlDocument> parse_yaml_stream(std::string_view text, std::string_view file,
+                                            ErrorCode malformed, const YamlLimits& limits = {});
+
 }  // namespace bundle::codec

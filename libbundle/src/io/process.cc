@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -179,6 +180,22 @@ ProcessResult run_process(const ProcessRequest& request, const Cancel& cancel) {
   result.output_cut = output.cut_;
   result.duration = std::chrono::duration_cast<milliseconds>(steady_clock::now() - start);
   return result;
+}
+
+std::optional<Path> find_program(const std::string& name) {
+  const char* const list = std::getenv("PATH");
+  std::string_view rest = list == nullptr ? "/usr/local/bin:/usr/bin:/bin" : list;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(':'), rest.size());
+    const Path path = Path(rest.substr(0, end)) / name;
+    // A relative entry would make it depend on where we stand.
+    if (path.is_absolute() && std::filesystem::is_regular_file(path) &&
+        ::access(path.c_str(), X_OK) == 0) {
+      return path;
+    }
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return std::nullopt;
 }
 
 }  // namespace bundle

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,5 +36,8 @@ struct ProcessResult {
 // Throws Error{cancelled}, after the group was killed; Error{io_error} when it cannot be started.
 // Thread-safe.
 ProcessResult run_process(const ProcessRequest& request, const Cancel& cancel);
+
+// The program that a shell would take for this name, from PATH; nothing when there is none.
+std::optional<Path> find_program(const std::string& name);
 
 }  // namespace bundle

@@ -258,6 +258,9 @@ ChartArtifact pack_helm_chart(FileSystem& fs, const Path& chart, UnixTime create
   ChartArtifact result;
   result.name = packed.metadata.name;
   result.version = packed.metadata.version;
+  if (const codec::Json* app = packed.metadata.json.find("appVersion"); app && app->is_string()) {
+    result.app_version = app->as_string();
+  }
   result.tag = chart_tag(result.version);
   result.artifact.manifest = make_manifest(manifest);
   result.artifact.blobs = {std::move(config), std::move(packed.blob)};

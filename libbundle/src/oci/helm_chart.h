@@ -20,9 +20,10 @@ inline constexpr std::uint64_t kMaxHelmIgnore = 64 * 1024;       // .helmignore
 
 struct ChartArtifact {
   Artifact artifact;
-  std::string name;     // of Chart.yaml
-  std::string version;  // of Chart.yaml, SemVer 2
-  std::string tag;      // version with + written as _ (a tag cannot hold +)
+  std::string name;         // of Chart.yaml
+  std::string version;      // of Chart.yaml, SemVer 2
+  std::string app_version;  // of Chart.yaml; empty when absent
+  std::string tag;          // version with + written as _ (a tag cannot hold +)
 };
 
 // A .tgz is taken unmodified and read once. A directory is packed: files sorted by path below

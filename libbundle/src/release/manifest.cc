@@ -85,6 +85,14 @@ Json to_json(const std::vector<FileArtifact>& files) {
   return out;
 }
 
+Json flux_to_json(const FluxArtifact& flux) {
+  Json out = Json::object();
+  out.set("profiles", to_json(flux.profiles))
+      .set("installsFlux", flux.installs_flux)
+      .set("artifact", to_json(flux.artifact));
+  return out;
+}
+
 Json to_json(const Manifest& manifest) {
   Json os = Json::object();
   os.set("base", manifest.os_base).set("artifacts", to_json(manifest.os_artifacts));
@@ -118,6 +126,7 @@ Json to_json(const Manifest& manifest) {
       .set("app", std::move(app))
       .set("images", std::move(images))
       .set("files", to_json(manifest.files));
+  if (manifest.flux) out.set("flux", flux_to_json(*manifest.flux));
   if (manifest.release_index) out.set("releaseIndex", to_json(*manifest.release_index));
   if (!manifest.gates.empty()) out.set("gates", to_json(manifest.gates));
   return out;
@@ -163,6 +172,7 @@ class Reader {
 
     for (const Json& image : json.at("images").as_array()) out.images.push_back(read_image(image));
     out.files = read_files(json.at("files"));
+    if (const Json* flux = json.find("flux")) out.flux = read_flux(*flux);
     if (const Json* index = json.find("releaseIndex")) {
       out.release_index = read_local_artifact(*index);
     }
@@ -268,7 +278,7 @@ class Reader {
     }
   }
 
-  // The chart's and the files' artifacts: "repository:tag".
+  // Artifacts that live at the site: "repository:tag".
   Artifact read_local_artifact(const Json& json) {
     Artifact out = read_artifact(json);
     if (out.name != out.repository + ":" + out.tag) {
@@ -280,6 +290,16 @@ class Reader {
   ChartArtifact read_chart(const Json& json) {
     return {json.at("name").as_string(), json.at("version").as_string(),
             read_local_artifact(json.at("artifact"))};
+  }
+
+  FluxArtifact read_flux(const Json& json) {
+    FluxArtifact out;
+    for (const Json& profile : json.at("profiles").as_array()) {
+      out.profiles.push_back(profile.as_string());
+    }
+    out.installs_flux = json.at("installsFlux").as_bool();
+    out.artifact = read_local_artifact(json.at("artifact"));
+    return out;
   }
 
   std::vector<FileArtifact> read_files(const Json& json) {
@@ -320,6 +340,7 @@ std::vector<const Artifact*> Manifest::artifacts() const {
   std::vector<const Artifact*> out;
   for (const Artifact& image : images) out.push_back(&image);
   out.push_back(&chart.artifact);
+  if (flux) out.push_back(&flux->artifact);
   for (const auto* group : {&os_artifacts, &k8s_artifacts, &files}) {
     for (const FileArtifact& file : *group) out.push_back(&file.artifact);
   }

@@ -26,7 +26,7 @@ struct Referrer {
 // Something that clients pull from the site's registry.
 struct Artifact {
   std::string name;      // the full reference, unique in the release: "docker.io/library/redis:7.2"
-  std::string registry;  // "docker.io"; empty for the chart and the files, which live at the site
+  std::string registry;  // "docker.io"; empty for what lives at the site: chart, files, flux, index
   std::string repository;  // "library/redis"; "<product>/charts/<name>", "<product>/files/<name>"
   std::string tag;         // "7.2"; empty when the name pins a digest only
   oci::Descriptor descriptor;  // of the manifest or index: media_type, digest, size, artifact_type
@@ -46,6 +46,13 @@ struct FileArtifact {
 struct ChartArtifact {
   std::string name;     // of Chart.yaml
   std::string version;  // of Chart.yaml
+  Artifact artifact;
+};
+
+// Desired state for Flux: docs/release-spec.md, "Desired state for Flux".
+struct FluxArtifact {
+  std::vector<std::string> profiles;  // folders profiles/<name> in it, sorted
+  bool installs_flux = false;         // it holds flux-system/, with Flux itself
   Artifact artifact;
 };
 
@@ -73,6 +80,8 @@ struct Manifest {
   std::string values_profile;
   ChartArtifact chart;
 
+  std::optional<FluxArtifact> flux;
+
   std::vector<Artifact> images;
   std::vector<FileArtifact> files;
 
@@ -84,8 +93,8 @@ struct Manifest {
   static constexpr std::uint32_t kGatesReader = 2;  // `gates`
   static constexpr std::uint32_t kReaderVersion = kGatesReader;
 
-  // Every artifact, in this order: images, chart, os, k8s, files, release index. Pointers into this
-  // object.
+  // Every artifact, in this order: images, chart, desired state, os, k8s, files, release index.
+  // Pointers into this object.
   std::vector<const Artifact*> artifacts() const;
   // By Artifact::name; nullptr when the release has no such artifact.
   const Artifact* find_artifact(std::string_view name) const;

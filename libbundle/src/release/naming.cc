@@ -50,6 +50,10 @@ std::string release_repository(std::string_view product) {
   return fmt::format("{}/release", product);
 }
 
+std::string flux_repository(std::string_view product) {
+  return fmt::format("{}/flux", product);
+}
+
 std::string version_tag(std::string_view version) {
   std::string tag(version);
   std::ranges::replace(tag, '+', '_');

@@ -17,6 +17,11 @@ std::string chart_repository(std::string_view product, std::string_view chart_na
 // Of the index of all artifacts of a release.
 std::string release_repository(std::string_view product);
 
+// Of the desired state for Flux.
+std::string flux_repository(std::string_view product);
+// The tag under which a site's registry answers with the desired state of the active release.
+inline constexpr std::string_view kActiveTag = "active";
+
 // A version as a tag: '+' becomes '_', as Helm does.
 std::string version_tag(std::string_view version);
 

@@ -9,10 +9,12 @@
 #include "bundle/error.h"
 #include "oci/artifact.h"
 #include "oci/document.h"
+#include "oci/flux_artifact.h"
 #include "oci/helm_chart.h"
 #include "oci/layout.h"
 #include "oci/reference.h"
 #include "oci/walk.h"
+#include "release/flux_state.h"
 #include "release/naming.h"
 
 namespace bundle::release {
@@ -114,6 +116,7 @@ class Resolver {
 
     for (const ImageSpec& image : spec_.images) manifest.images.push_back(resolve_image(image));
     manifest.chart = resolve_chart();
+    if (spec_.flux) manifest.flux = resolve_flux();
     manifest.os_artifacts = resolve_files(spec_.os_artifacts);
     manifest.k8s_artifacts = resolve_files(spec_.k8s_artifacts);
     manifest.files = resolve_files(spec_.files);
@@ -219,9 +222,32 @@ class Resolver {
 
   ChartArtifact resolve_chart() {
     oci::ChartArtifact packed = oci::pack_helm_chart(fs_, spec_.chart, kReproducibleTime);
+    if (spec_.flux) read_chart(packed);
     return {packed.name, packed.version,
             add_local(std::move(packed.artifact), chart_repository(spec_.product, packed.name),
                       packed.tag, LayerGroup::layers)};
+  }
+
+  void read_chart(const oci::ChartArtifact& packed) {
+    const auto source = oci::artifact_source(fs_, packed.artifact, packed.name);
+    const auto layer = source->open_blob(packed.artifact.blobs.back().descriptor);
+    result_.desired_state = {
+        oci::read_tar_gz_tree(*layer, spec_.chart.string()), packed.app_version, {}};
+  }
+
+  FluxArtifact resolve_flux() {
+    ReleaseImages images;
+    for (const Artifact& image : result_.manifest.images) images.add(image);
+    images.add_local(result_.manifest.chart.artifact);
+    oci::FluxArtifactSpec packing;
+    DesiredState& state = *result_.desired_state;
+    state.files = build_flux_state(fs_, spec_, {state.chart, state.app_version, images});
+    packing.files = state.files;
+    packing.source = flux_repository(spec_.product);
+    packing.version = spec_.version;
+    return {spec_.flux->profiles, !spec_.flux->install.empty(),
+            add_local(oci::pack_flux_artifact(packing), flux_repository(spec_.product),
+                      version_tag(spec_.version), LayerGroup::layers)};
   }
 
   std::vector<FileArtifact> resolve_files(const std::vector<FileSpec>& files) {

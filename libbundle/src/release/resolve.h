@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "io/file_system.h"
 #include "io/stream.h"
 #include "oci/content.h"
+#include "oci/text_tree.h"
 #include "release/manifest.h"
 #include "release/spec.h"
 
@@ -39,8 +41,16 @@ struct ResolveOptions {
   bool signatures = true;
 };
 
+// What the closure check looks at; only of a release with desired state.
+struct DesiredState {
+  oci::TextTree chart;  // as packed: "<chart>/templates/web.yaml"
+  std::string app_version;
+  oci::TextTree files;  // of the Flux artifact
+};
+
 struct ResolvedRelease {
   Manifest manifest;
+  std::optional<DesiredState> desired_state;
   UnixTime expires = 0;
   // Without duplicates and in the order of the manifest: documents (manifests, indexes), configs,
   // then the layers artifact by artifact, files last. Equal inputs give the equal order.

@@ -45,6 +45,27 @@ std::uint16_t read_minute(const std::string& text) {
   return static_cast<std::uint16_t>(hours * 60 + minutes);
 }
 
+bool flag_or(const Json& object, std::string_view key, bool otherwise) {
+  const Json* value = object.find(key);
+  return value != nullptr ? value->as_bool() : otherwise;
+}
+
+SiteSource read_source(const Json& json) {
+  SiteSource source;
+  source.url = json.string_or("url", "");
+  if (source.url.ends_with('/')) source.url.pop_back();
+  source.tag = json.string_or("tag", source.tag);
+  source.ca = flag_or(json, "ca", source.ca);
+  source.login = flag_or(json, "login", source.login);
+  source.verify = flag_or(json, "verify", source.verify);
+  if (const Json* git = json.find("git")) {
+    source.git_url = git->at("url").as_string();
+    source.git_branch = git->string_or("branch", source.git_branch);
+    source.git_login = flag_or(*git, "login", source.git_login);
+  }
+  return source;
+}
+
 }  // namespace
 
 MaintenanceWindow read_window(const Json& json) {
@@ -102,6 +123,14 @@ SiteConfig parse_site_config(std::string_view text, const std::string& file) {
   const Json& root = document.root();
   SiteConfig config;
   config.platform = root.string_or("platform", "");
+  config.profile = root.string_or("profile", "");
+  if (const Json* names = root.find("hostNames")) {
+    for (const Json& name : names->as_array()) config.host_names.push_back(name.as_string());
+  }
+  if (const Json* storage = root.find("storage")) {
+    config.storage_class = storage->string_or("class", config.storage_class);
+  }
+  if (const Json* source = root.find("source")) config.source = read_source(*source);
   if (const Json* windows = root.find("maintenanceWindows")) {
     for (const Json& window : windows->as_array()) {
       config.maintenance_windows.push_back(read_window(window));

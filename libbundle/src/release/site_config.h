@@ -28,7 +28,23 @@ struct MaintenanceWindow {
   bool operator==(const MaintenanceWindow&) const = default;
 };
 
+// Where the site's cluster gets the desired state, charts and images from, and what it trusts.
+struct SiteSource {
+  std::string url;             // "https://registry.example.com:5000", no path; empty: not said
+  std::string tag = "active";  // of <product>/flux; another one at a site that follows the vendor
+  bool ca = false;             // the registry's certificate is of an authority of its own
+  bool login = false;          // the registry wants a user and a password
+  bool verify = true;          // signatures for the cluster are checked
+  std::string git_url;         // empty: no Git repository
+  std::string git_branch = "main";
+  bool git_login = false;
+};
+
 struct SiteConfig {
+  std::string profile;                  // of values; empty: the release's
+  std::vector<std::string> host_names;  // of the appliance; the first one is its own
+  std::string storage_class = "local-path";
+  SiteSource source;
   std::string platform;  // of the site's nodes, "linux/amd64"; empty: of this machine
   std::vector<MaintenanceWindow> maintenance_windows;  // empty: the site has not fixed any
   std::chrono::seconds hook_time_limit{900};           // for each hook

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <utility>
@@ -58,6 +59,13 @@ std::string_view without_trailing_slash(std::string_view path) {
   return path.size() > 1 && path.ends_with('/') ? path.substr(0, path.size() - 1) : path;
 }
 
+// As the schema's valuesProfile.
+bool is_profile_name(std::string_view text) {
+  return text.size() <= 64 && !text.empty() && !text.starts_with('-') && !text.ends_with('-') &&
+         text.find("--") == std::string_view::npos &&
+         text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-") == std::string_view::npos;
+}
+
 // The path of a local source: "oci:DIR[:TAG][@sha256:HEX]", the archives alike.
 std::string_view local_source_path(std::string_view source) {
   source.remove_prefix(source.find(':') + 1);
@@ -102,6 +110,8 @@ class SpecReader {
     read_app(root.at("app"));
     read_images(root.at("images"));
     spec_.files = read_files(root, "", "files");
+    read_flux(root);
+    read_closure(root);
     read_signatures(root);
     read_gates(root);
     findings_.throw_if_any();
@@ -260,6 +270,85 @@ class SpecReader {
     if (auto chart = read_path("/app/chartPath", path, FileKind::directory)) {
       spec_.chart = *std::move(chart);
     }
+  }
+
+  void read_flux(const Json& root) {
+    const Json* flux = root.find("flux");
+    if (flux == nullptr) return;
+    FluxSpec out;
+    if (auto folder = read_folder("/flux/path", flux->at("path").as_string())) {
+      out.folder = *std::move(folder);
+      read_profiles(out);
+    }
+    if (const Json* install = flux->find("install")) {
+      auto path = read_path("/flux/install", install->as_string(), FileKind::regular);
+      if (path) out.install = *std::move(path);
+    }
+    if (const Json* values = flux->find("values")) {
+      const std::string& text = values->as_string();
+      if (auto folder = read_folder("/flux/values", text)) {
+        out.values = *std::move(folder);
+        for (const std::string& profile : out.profiles) {
+          read_path("/flux/values",
+                    fmt::format("{}/{}.yaml", without_trailing_slash(text), profile),
+                    FileKind::regular);
+        }
+      }
+    }
+    spec_.flux = std::move(out);
+  }
+
+  static std::vector<std::string> read_texts(const Json& owner, std::string_view key) {
+    std::vector<std::string> out;
+    if (const Json* list = owner.find(key)) {
+      for (const Json& item : list->as_array()) out.push_back(item.as_string());
+    }
+    return out;
+  }
+
+  void read_closure(const Json& root) {
+    const Json* closure = root.find("closure");
+    if (closure == nullptr) return;
+    spec_.image_patterns = {read_texts(*closure, "environment"), read_texts(*closure, "fields")};
+    if (const Json* exceptions = closure->find("exceptions")) {
+      for (const Json& item : exceptions->as_array()) {
+        spec_.closure_exceptions.push_back({item.at("image").as_string(),
+                                            item.string_or("file", ""),
+                                            item.at("reason").as_string()});
+      }
+    }
+  }
+
+  void read_profiles(FluxSpec& flux) {
+    const Path folder = flux.folder / "profiles";
+    const auto status = fs_.status(folder);
+    if (!status || status->kind != FileKind::directory) {
+      return invalid("/flux/path", folder.string() +
+                                       " is no folder: it holds one folder for each "
+                                       "profile of values");
+    }
+    for (const std::string& name : fs_.list(folder)) {
+      if (name.starts_with('.') || fs_.status(folder / name)->kind != FileKind::directory) continue;
+      if (!is_profile_name(name)) {
+        invalid("/flux/path", fmt::format("{} is no profile: lower-case letters, digits and single "
+                                          "dashes",
+                                          (folder / name).string()));
+      }
+      flux.profiles.push_back(name);
+    }
+    if (std::ranges::find(flux.profiles, spec_.values_profile) == flux.profiles.end()) {
+      invalid("/app/valuesProfile",
+              fmt::format("there is no {}", (folder / spec_.values_profile).string()));
+    }
+  }
+
+  std::optional<Path> read_folder(const std::string& pointer, std::string_view text) {
+    auto path = read_path(pointer, without_trailing_slash(text), FileKind::directory);
+    if (path && fs_.status(*path)->kind != FileKind::directory) {
+      invalid(pointer, path->string() + " is not a folder");
+      return std::nullopt;
+    }
+    return path;
   }
 
   // The folder is made by a later step of the build: only where it may lie is checked.

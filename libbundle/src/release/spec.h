@@ -13,6 +13,7 @@
 #include "oci/descriptor.h"
 #include "release/base_policy.h"
 #include "release/gate_rules.h"
+#include "release/image_references.h"
 
 namespace bundle::release {
 
@@ -27,6 +28,21 @@ struct ImageSpec {
   std::string name;    // how nodes ask for it: "registry.example.com/app/server:1.4.0"
   std::string source;  // skopeo transport name as written; local paths are below folder()
   std::vector<oci::Platform> platforms;  // never empty: its own, else the release's
+};
+
+// The desired state for Flux.
+struct FluxSpec {
+  Path folder;                        // with profiles/<name>/ in it
+  std::vector<std::string> profiles;  // names of those folders, sorted; never empty
+  Path values;   // folder with one overlay <profile>.yaml for each profile; empty: none
+  Path install;  // what `flux install --export` printed; empty: the release does not bring Flux
+};
+
+// An image that a manifest may name though the release does not carry it by digest.
+struct ClosureException {
+  std::string image;   // as the manifest names it; '*' stands for any characters
+  std::string file;    // the same for the end of the file's path; empty: any file
+  std::string reason;  // for the report
 };
 
 struct ReleaseSpec {
@@ -59,6 +75,10 @@ struct ReleaseSpec {
 
   std::vector<ImageSpec> images;
   std::vector<FileSpec> files;
+
+  std::optional<FluxSpec> flux;
+  ImagePatterns image_patterns;  // where images may be named, beyond the built-in rules
+  std::vector<ClosureException> closure_exceptions;
 
   // OCI layout with signatures for the cluster, which `bundle-make cosign-sign` writes; it need not
   // exist before. Empty: none.

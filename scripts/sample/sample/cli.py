@@ -69,10 +69,11 @@ def build(release, source, cache, out, work, steps, qcow2):
     steps.say("images: writing layers")
     images = builder.build()
     steps.say("chart, values, k3s stand-ins")
-    files.copy_filled(("helm", "values", "k3s"), out, {
+    files.copy_filled(("helm", "values", "k3s", "flux"), out, {
         "VERSION": release.version, "K3S": release.k3s,
         "POSTGRES_MAJOR": builder.postgres_major, "REDIS_MAJOR": builder.redis_major,
     })
+    files.copy_desired_state(out)
     files.write_airgap_images(release, builder.web_runtime, out, work)
     steps.say("disk image")
     image = os.path.join(out, "os", "appliance.img")

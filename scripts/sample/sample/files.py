@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 from .oci import LAYER_TAR, Layout, Layer, HashingWriter, to_json
 from .releases import PRODUCT, REGISTRY, iso_time
@@ -20,6 +21,11 @@ def copy_filled(names, out, words):
             os.makedirs(target, exist_ok=True)
             for file in sorted(files):
                 _copy_filled_file(os.path.join(folder, file), os.path.join(target, file), words)
+
+
+def copy_desired_state(out):
+    """The desired state is the one that vendors begin with: flux-seed/release."""
+    shutil.copytree(os.path.join(SOURCE, "..", "..", "flux-seed", "release"), os.path.join(out, "flux", "release"))
 
 
 def _copy_filled_file(source, target, words):
@@ -103,6 +109,7 @@ def write_release_yaml(release, images, out):
         "app: {chartPath: helm/, valuesProfile: single-node}",
         "images:                          # source: skopeo's transport names; name: how nodes ask for it",
         *[f'- {{name: "{image.name}", source: "oci:images:{image.ref}"}}' for image in images],
+        "flux: {path: flux/release, values: values, install: flux/install.yaml}",
         'files: [{name: install.sh, path: k3s/install.sh, mode: "0755"}]',
     ]
     with open(os.path.join(out, "release.yaml"), "w", encoding="utf-8") as stream:
