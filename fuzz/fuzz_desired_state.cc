@@ -1,5 +1,5 @@
-// Any bytes as manifests of a release: images are found and pinned, or an Error names the file. What
-// was edited is still YAML, with as many documents.
+// Any bytes as manifests of a release: images are found and pinned, or an Error names the file.
+// What was edited is still YAML, with as many documents.
 #include <cstdlib>
 
 #include "bundle/error.h"
