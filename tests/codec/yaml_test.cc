@@ -241,6 +241,28 @@ TEST(Yaml, UsesTheErrorCodeOfTheCaller) {
   }
 }
 
+TEST(YamlStream, KeepsThePositionsOfTheWholeText) {
+  const auto documents = parse_yaml_stream(
+      "# none yet\n---\na: 1\n---\n# empty\n---\nb: |\n  ---\n  text\nc: 2\n--- {d: 3}\n",
+      "test.yaml", ErrorCode::spec_invalid);
+  ASSERT_EQ(documents.size(), 3U);
+  EXPECT_EQ(documents[0].position("/a").line, 3U);
+  EXPECT_EQ(documents[1].root().at("b").as_string(), "---\ntext\n");
+  EXPECT_EQ(documents[1].where("/c"), "test.yaml:10:1");
+  EXPECT_EQ(documents[2].position("/d").line, 11U);
+  EXPECT_TRUE(parse_yaml_stream("", "test.yaml", ErrorCode::spec_invalid).empty());
+}
+
+TEST(YamlStream, NamesTheLineOfAFault) {
+  try {
+    parse_yaml_stream("a: 1\n---\nb: 1\nb: 2\n", "test.yaml", ErrorCode::spec_invalid);
+    ADD_FAILURE() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.message().starts_with("test.yaml:4:1: ")) << error.message();
+    EXPECT_NE(error.message().find("already given in line 3"), std::string::npos);
+  }
+}
+
 TEST(JsonPointer, EscapesAndUnescapes) {
   const std::string pointer = pointer_append(pointer_append("", "a/b~c"), std::size_t{7});
   EXPECT_EQ(pointer, "/a~1b~0c/7");
