@@ -1,6 +1,7 @@
 // bundle-import: brings releases into a site store and keeps it in order.
 #include <fmt/format.h>
 
+#include "bundle-import/push.h"
 #include "bundle-import/trust.h"
 #include "bundle/error.h"
 #include "bundle/import.h"
@@ -457,6 +458,7 @@ std::vector<Command> commands() {
 
 int main(int argc, char** argv) {
   auto all = commands();
+  all.push_back(bundle::tools::push_command());
   for (Command& command : bundle::tools::trust_commands()) all.push_back(std::move(command));
   return bundle::tools::run_tool("bundle-import", "brings signed releases into a site store", all,
                                  argc, argv);

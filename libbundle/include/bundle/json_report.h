@@ -8,6 +8,7 @@
 #include "bundle/make.h"
 #include "bundle/mirror.h"
 #include "bundle/publish.h"
+#include "bundle/push.h"
 #include "bundle/seed.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
@@ -24,6 +25,7 @@ std::string to_json(const InspectReport& report);
 std::string to_json(const PublishReport& report);
 std::string to_json(const MirrorReport& report);
 std::string to_json(const MirrorCheck& report);
+std::string to_json(const PushReport& report);
 std::string to_json(const ImportPlanReport& report);
 std::string to_json(const ImportReport& report);
 std::string to_json(const VerifyReport& report);

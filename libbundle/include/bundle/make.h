@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bundle/progress.h"
+#include "bundle/registry_access.h"
 
 namespace bundle {
 
@@ -18,13 +19,6 @@ struct SignWith {
   int password_fd = -1;                 // or an open descriptor
   std::string command;                  // run by /bin/sh: message on stdin, .minisig on stdout
   bool empty() const { return key.empty() && command.empty(); }
-};
-
-// Access to registries for `docker://` sources.
-struct RegistryAccess {
-  std::filesystem::path auth_file;
-  std::vector<std::string> insecure;  // hosts that are spoken to without TLS
-  std::filesystem::path ca_file;      // PEM; extra to the system's
 };
 
 inline constexpr std::uint64_t kDefaultVolumeBytes = 4'294'963'200;  // just below FAT32's limit
@@ -42,7 +36,7 @@ struct MakeOptions {
   bool fast = false;  // for CI: level 3, under 256 MiB of memory
   unsigned jobs = 2;
   SignWith sign;
-  RegistryAccess registry;
+  RegistryAccess registry;  // for `docker://` sources
   std::vector<std::filesystem::path> roots;  // <N>.root.json files that travel along
   // Who runs the build, for the provenance: a URI such as that of a CI workflow. Part of the signed
   // content; empty: bundle-make itself.
@@ -114,7 +108,7 @@ struct CosignOptions {
   SignWith sign;
   std::filesystem::path public_key;  // PEM; needed with a command, whose output it checks
   bool classic = false;              // tags sha256-<hex>.sig, for cosign and Flux of before bundles
-  RegistryAccess registry;
+  RegistryAccess registry;  // for `docker://` sources
 };
 
 struct CosignedArtifact {

@@ -191,6 +191,23 @@ std::string to_json(const MirrorCheck& r) {
   return print(out);
 }
 
+std::string to_json(const PushReport& r) {
+  Json out;
+  out.set("product", r.product).set("version", r.version).set("to", r.to);
+  out.set("dry_run", r.dry_run).set("blobs_present", r.blobs_present);
+  out.set("blobs_mounted", r.blobs_mounted).set("blobs_sent", r.blobs_sent);
+  out.set("bytes_sent", r.bytes_sent).set("seconds", r.seconds);
+  out.set("exit_status", r.exit_status());
+  out.set("artifacts", list(r.artifacts, [](const PushedArtifact& a) {
+            Json item;
+            item.set("name", a.name).set("target", a.target).set("digest", a.digest);
+            item.set("state", a.state).set("documents", a.documents).set("note", a.note);
+            item.set("exit_status", a.exit_status).set("message", a.message).set("hint", a.hint);
+            return item;
+          }));
+  return print(out);
+}
+
 std::string to_json(const ImportPlanReport& report) {
   return print(plan_json(report));
 }

@@ -17,10 +17,6 @@ namespace {
 constexpr std::string_view kAttestationType = "vnd.docker.reference.type";
 constexpr std::string_view kAttestationOf = "vnd.docker.reference.digest";
 
-bool is_attestation(const Descriptor& entry) {
-  return entry.annotations.contains(kAttestationType);
-}
-
 std::string tag_of(const Descriptor& descriptor) {
   const auto found = descriptor.annotations.find(annotation::kRefName);
   return found == descriptor.annotations.end() ? std::string{} : found->second;
@@ -151,6 +147,7 @@ void Walker::visit_index(const Document& document, Choice choice, std::size_t de
 void Walker::visit_child(const Descriptor& entry, Choice choice, std::size_t depth) {
   if (!is_document_type(entry.media_type)) return add_blob(entry);
   const auto child = fetch(entry);
+  if (!child && options_.sparse) return closure_.skipped.push_back(entry);
   if (!child) {
     throw Error(ErrorCode::not_found,
                 fmt::format("{} does not hold {}, which its index names", source_.name(),
@@ -300,6 +297,10 @@ void Walker::add_referrer(const Descriptor& listed, const Digest& subject) {
 }
 
 }  // namespace
+
+bool is_attestation(const Descriptor& entry) {
+  return entry.annotations.contains(kAttestationType);
+}
 
 Closure walk(ContentSource& source, const WalkOptions& options) {
   return Walker(source, options).run();

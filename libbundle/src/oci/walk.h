@@ -22,6 +22,9 @@ struct WalkOptions {
   std::vector<Platform> wanted;
   // Carry referrers (subject) and cosign's tags .sig, .att, .sbom.
   bool referrers = true;
+  // Children of indexes that the source does not hold are skipped instead of an error: it has of
+  // each image what somebody else has chosen.
+  bool sparse = false;
 };
 
 // A document that hangs on another one.
@@ -51,6 +54,9 @@ struct Closure {
   // Non-distributable layers that the source does not hold. Not in `blobs`.
   std::vector<Descriptor> absent;
 };
+
+// True for an entry of an index that is no image: BuildKit's attestation of another entry.
+bool is_attestation(const Descriptor& entry);
 
 // Throws Error{not_found} when a wanted platform or a chosen child is missing (naming the platforms
 // that exist), Error{oci_invalid|blob_mismatch|limit}, and what the source throws.

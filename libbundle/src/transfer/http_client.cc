@@ -36,7 +36,14 @@ bool is_redirect(int status) {
 }
 
 bool may_repeat(const HttpRequest& request) {
+  if (request.repeat != Repeat::usual) return request.repeat == Repeat::any;
   return request.method != "POST" && request.method != "PATCH";
+}
+
+bool is_worth_repeating(const HttpRequest& request, int status) {
+  if (request.repeat == Repeat::any && status >= 500) return true;
+  const bool refused_untouched = status == 429 || status == 503;
+  return refused_untouched || (is_retry_status(status) && may_repeat(request));
 }
 
 }  // namespace
@@ -128,10 +135,7 @@ std::unique_ptr<HttpResponse> HttpClient::send(const HttpRequest& request) {
       continue;
     }
     const int status = response->status();
-    const bool refused_untouched = status == 429 || status == 503;
-    if (last || !is_retry_status(status) || (!may_repeat(request) && !refused_untouched)) {
-      return response;
-    }
+    if (last || !is_worth_repeating(request, status)) return response;
     const milliseconds delay = state_->delay_after(*response, attempt);
     const std::string why = fmt::format("{} answered {}", response->url().printable(), status);
     discard_body(*response);

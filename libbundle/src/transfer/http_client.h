@@ -59,8 +59,16 @@ struct ByteRange {
   std::optional<std::uint64_t> last;  // inclusive; nothing means to the end
 };
 
+// When a request may be sent once more.
+enum class Repeat : std::uint8_t {
+  usual,  // as HttpClient::send says
+  any,    // nothing is lost by a second one: after every failure and every 5xx
+  never,  // only after 429 and 503: the caller finds out what has become of it
+};
+
 struct HttpRequest {
   std::string method = "GET";
+  Repeat repeat = Repeat::usual;
   std::string url;
   // Authorization and Cookie are dropped when a redirect leaves the origin of `url`.
   HttpHeaders headers;
@@ -128,8 +136,8 @@ class HttpClient {
 
   // Returns when the header of the last answer is in. Any status is returned, not thrown: the
   // caller knows what 401 or 404 mean. Connection errors and 429, 502, 503 and 504 are retried
-  // first (POST and PATCH only after 429 and 503, which say that nothing was done). A Retry-After
-  // holds back every request of this client to that origin.
+  // first (POST and PATCH only after 429 and 503, which say that nothing was done; Repeat says
+  // more). A Retry-After holds back every request of this client to that origin.
   // Redirects are followed for GET and HEAD, never from https to http.
   // Throws Error{network|timeout|tls_failed|http_status|cancelled|usage|limit}.
   std::unique_ptr<HttpResponse> send(const HttpRequest& request);

@@ -46,6 +46,10 @@ std::unique_ptr<HttpResponse> RegistryClient::send(const oci::ImageName& name, H
                                                    const std::string& actions) {
   const AuthTarget target{name.registry, name.repository, actions, is_insecure(name.registry)};
   const std::string origin = Url::parse(request.url, name.repository_text()).origin();
+  if (origin != Url::parse(url(name, {}), name.repository_text()).origin()) {
+    request.headers.remove("Authorization");
+    return http_.send(request);
+  }
   const auto attempt = [&](const std::string& header) {
     request.headers.remove("Authorization");
     if (!header.empty()) request.headers.add("Authorization", header);

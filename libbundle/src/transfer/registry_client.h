@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "oci/reference.h"
@@ -11,6 +12,9 @@
 #include "transfer/registry_auth.h"
 
 namespace bundle::transfer {
+
+// Token scope of everything that writes.
+inline constexpr std::string_view kPushActions = "pull,push";
 
 struct RegistryOptions {
   std::optional<Path> auth_file;                 // --authfile
@@ -26,7 +30,8 @@ class RegistryClient {
   // "https://registry-1.docker.io/v2/library/redis/" + `path` for docker.io; plain http only for
   // hosts that the options list.
   std::string url(const oci::ImageName& name, const std::string& path) const;
-  // Sends with credentials; one 401 is answered by new ones. Any other status is returned.
+  // Sends with credentials; one 401 is answered by new ones. Any other status is returned. A
+  // request to another host (where a registry sends an upload) goes without.
   // `actions` as in token scopes ("pull", "pull,push").
   std::unique_ptr<HttpResponse> send(const oci::ImageName& name, HttpRequest request,
                                      const std::string& actions = "pull");

@@ -13,8 +13,6 @@
 namespace bundle::transfer {
 
 inline constexpr std::string_view kRegistryScheme = "docker://";
-// Pages of a referrers answer that are followed.
-inline constexpr int kMaxReferrerPages = 64;
 
 // "docker://host[:port]/repository:tag[@sha256:...]". Gets the manifest at once, by one request;
 // later calls for it are answered from memory. Every document is hashed before it is parsed, every
