@@ -2,6 +2,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -22,6 +23,16 @@ std::optional<std::uint64_t> moved_bytes(int socket, bool received) {
   socklen_t size = sizeof info;
   if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return std::nullopt;
   return received ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
+}
+
+// The client has hung up, and all that it sent was read.
+bool is_abandoned(int socket) {
+  tcp_info info{};
+  socklen_t size = sizeof info;
+  int unread = 0;
+  return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+         info.tcpi_state == TCP_CLOSE_WAIT && ::ioctl(socket, FIONREAD, &unread) == 0 &&
+         unread == 0;
 }
 
 }  // namespace
@@ -77,6 +88,17 @@ void ConnectionTable::inspect(Connection& connection, std::int64_t now_ms) {
     return;
   }
   if (phase == Connection::Phase::held_by_us) return;
+  if (phase == Connection::Phase::receiving) {
+    // libmicrohttpd misses the end of a body that comes together with the body's last bytes
+    // (edge-triggered epoll, a short read). At two looks: the rest may just be on its way to it.
+    const bool abandoned = is_abandoned(connection.socket);
+    if (abandoned && connection.abandoned) {
+      ::shutdown(connection.socket, SHUT_RDWR);
+      connection.enter(Connection::Phase::held_by_us);
+      return;
+    }
+    connection.abandoned = abandoned;
+  }
   const auto moved = moved_bytes(connection.socket, phase == Connection::Phase::receiving);
   if (!moved) return;
   if (connection.window_since_ms < since) {  // another answer than at the last look

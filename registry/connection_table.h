@@ -28,6 +28,7 @@ struct Connection {
   // The watch's own notes on the current answer.
   std::int64_t window_since_ms = 0;
   std::uint64_t window_moved = 0;
+  bool abandoned = false;  // at the last look
 
   void enter(Phase next);
 };

@@ -8,9 +8,11 @@ import pathlib
 import random
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "interop"))
@@ -71,6 +73,23 @@ class Push(unittest.TestCase):
         self.store = pathlib.Path(tempfile.mkdtemp(dir=self.scratch)) / "store"
         tools.import_bundle([self.bundle], self.store, self.pub, check=0)
         tools.run(tools.IMPORT, "activate", "1.0.0", "--store", self.store, check=0)
+
+    def test_an_upload_that_was_cut_goes_on(self):
+        with self.serve() as address:
+            host, port = address.split(":")
+            for _ in range(8):
+                connection = http.client.HTTPConnection(address, timeout=60)
+                connection.request("POST", "/v2/team/cut/blobs/uploads/")
+                location = connection.getresponse().headers["Location"]
+                connection.close()
+                with socket.create_connection((host, int(port))) as cut:
+                    cut.sendall(f"PATCH {location} HTTP/1.1\r\nHost: x\r\nContent-Length: 1048576\r\n\r\n".encode())
+                    for _ in range(11):
+                        cut.sendall(bytes(1 << 16))
+                deadline = time.monotonic() + 20
+                while (status := request(address, "GET", location)[0]) == 400 and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                self.assertEqual(status, 204)
 
     def serve(self):
         return tools.Registry(self.store, "--writable", "--keep-free-mib", "0")

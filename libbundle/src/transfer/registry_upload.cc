@@ -16,8 +16,10 @@ namespace {
 constexpr int kCreated = 201;
 constexpr int kAccepted = 202;
 constexpr int kNoContent = 204;
+constexpr int kBadRequest = 400;
 constexpr int kUnauthorized = 401;
 constexpr int kForbidden = 403;
+constexpr int kConflict = 409;
 constexpr int kRangeNotSatisfiable = 416;
 
 // A part of a file. The file outlives it.
@@ -254,16 +256,26 @@ class Upload {
     offset_ = 0;
     const bool lost = std::exchange(lost_, false);
     if (location.empty() || lost) return;
-    HttpRequest request;
-    request.url = location;
-    const auto response = send(std::move(request));
-    const std::uint64_t kept = kept_bytes(*response);
-    if (response->status() == kNoContent && kept <= size_) {
-      const auto next = response->headers().find("Location");
-      location_ = next ? next_location(*response, *next) : location;
-      advance(kept);
+    const HttpOptions& http = repository_.client().http_options();
+    for (int attempt = 1; attempt < http.max_attempts; ++attempt) {
+      HttpRequest request;
+      request.url = location;
+      request.repeat = Repeat::any;
+      const auto response = send(std::move(request));
+      const int status = response->status();
+      const std::uint64_t kept = kept_bytes(*response);
+      if (status == kNoContent && kept <= size_) {
+        const auto next = response->headers().find("Location");
+        location_ = next ? next_location(*response, *next) : location;
+        advance(kept);
+      }
+      discard_body(*response);
+      if (status != kBadRequest && status != kConflict) return;
+      // The request that was cut may still be open on the registry's side.
+      sleep_or_cancel(
+          backoff_delay(attempt, http.backoff_base, http.backoff_max, random_fraction()),
+          http.cancel);
     }
-    discard_body(*response);
   }
 
   [[noreturn]] void give_up(const std::string& trouble) const {
