@@ -17,6 +17,10 @@ std::int64_t now_milliseconds() {
       .count();
 }
 
+// TCP_CLOSE_WAIT. <linux/tcp.h> has tcp_info in full but not the states, <netinet/tcp.h> the
+// reverse.
+constexpr std::uint8_t kCloseWait = 8;
+
 // Bytes that came from the client, or that it has acknowledged, since the connection began.
 std::optional<std::uint64_t> moved_bytes(int socket, bool received) {
   tcp_info info{};
@@ -31,8 +35,7 @@ bool is_abandoned(int socket) {
   socklen_t size = sizeof info;
   int unread = 0;
   return ::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
-         info.tcpi_state == TCP_CLOSE_WAIT && ::ioctl(socket, FIONREAD, &unread) == 0 &&
-         unread == 0;
+         info.tcpi_state == kCloseWait && ::ioctl(socket, FIONREAD, &unread) == 0 && unread == 0;
 }
 
 }  // namespace
