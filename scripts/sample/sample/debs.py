@@ -40,7 +40,9 @@ def _parse_uri_line(line):
 class DebSource:
     """The package mirror that apt is configured for, with a directory of files fetched before."""
 
-    def __init__(self, cache):
+    def __init__(self, cache, suite=""):
+        """`suite` prefers its own versions to later ones of other suites (security, updates)."""
+        self._suite = ["-o", f"APT::Default-Release={suite}"] if suite else []
         self._dir = os.path.join(cache, "debs")
         os.makedirs(self._dir, exist_ok=True)
 
@@ -62,7 +64,7 @@ class DebSource:
                 "-o", "Dir::Cache::pkgcache=",  # the machine's own cache is about another status file
                 "-o", "Debug::NoLocking=1",
                 "-o", "Acquire::ForceHash=SHA256",
-                "install", *names,
+                *self._suite, "install", *names,
             ])
         lines = [line for line in output.decode().splitlines() if line.startswith("'")]
         if not lines:
