@@ -17,6 +17,7 @@ GateRules full_rules() {
   rules.disk_free = 20ULL << 30;
   rules.backup = true;
   rules.maintenance_window = true;
+  rules.point_of_no_return = "1.4.0";
   return rules;
 }
 
@@ -27,6 +28,13 @@ std::vector<std::string> problems(const std::string& json) {
                     found.push_back(pointer + ": " + message);
                   });
   return found;
+}
+
+TEST(GateRules, PointOfNoReturnIsThisReleaseOrAnOlderOne) {
+  EXPECT_TRUE(problems(R"({"pointOfNoReturn": "1.4.0"})").empty());
+  EXPECT_TRUE(problems(R"({"pointOfNoReturn": "1.2.3"})").empty());
+  EXPECT_EQ(problems(R"({"pointOfNoReturn": "1.4.1"})").size(), 1U);
+  EXPECT_EQ(problems(R"({"pointOfNoReturn": "1.4.x"})").size(), 1U);
 }
 
 TEST(GateRules, TravelInTheManifest) {

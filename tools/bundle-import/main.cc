@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 
 #include "bundle-import/push.h"
+#include "bundle-import/support.h"
 #include "bundle-import/trust.h"
+#include "bundle-import/upgrade.h"
 #include "bundle/error.h"
 #include "bundle/import.h"
 #include "bundle/json_report.h"
@@ -13,8 +15,10 @@
 
 namespace {
 
+using bundle::tools::add_gate_options;
 using bundle::tools::Command;
 using bundle::tools::format_size;
+using bundle::tools::gate_options;
 using bundle::tools::Invocation;
 
 auto string_value() {
@@ -86,6 +90,10 @@ void plan(const Invocation& call) {
                format_size(report.bytes_staged));
   }
   if (report.already_imported) fmt::print("  this release was imported before\n");
+  if (report.compared_with.empty()) return;
+  fmt::print("what changes from {}, which is live:\n", report.compared_with);
+  bundle::tools::print_changes(report.changes);
+  for (const auto& note : report.notes) fmt::print("note: {}\n", note);
 }
 
 void import(const Invocation& call) {
@@ -147,6 +155,8 @@ void status(const Invocation& call) {
         "--unfinished\n",
         id);
   }
+  bundle::tools::print_last_upgrade(status.upgrade);
+  for (const auto& name : status.backups) fmt::print("backup: {}\n", name);
 }
 
 void verify(const Invocation& call) {
@@ -170,50 +180,13 @@ void verify(const Invocation& call) {
   }
 }
 
-void add_gate_options(cxxopts::OptionAdder& add) {
-  add("app-only", "Kubernetes stays as it is");
-  add("k8s-version", "what the site runs (default: that of the active release)", string_value());
-  add("site", "the site's configuration (default: STORE/site.yaml)", string_value());
-  add("hooks", "folder of preflight hooks (default: STORE/hooks)", string_value());
-  add("outside-window", "why it cannot wait for a maintenance window; goes on record",
-      string_value());
-}
-
-bundle::GateOptions gate_options(const Invocation& call) {
-  bundle::GateOptions options;
-  options.app_only = call.has("app-only");
-  options.k8s_version = call.text("k8s-version");
-  options.site = call.text("site");
-  options.hooks = call.text("hooks");
-  if (call.has("outside-window")) options.outside_window = call.text("outside-window");
-  return options;
-}
-
-void print_notes(const bundle::GateAnswer& answer) {
-  for (const auto& note : answer.notes) fmt::print("note: {}\n", note);
-}
-
-void print_hooks(const bundle::GateAnswer& answer) {
-  for (const auto& hook : answer.hooks) {
-    fmt::print("preflight hook {}: {}", hook.name, hook.state);
-    fmt::print("{}\n", hook.state == "not_run" ? "" : fmt::format(", {:.1f} s", hook.seconds));
-    std::string_view output = hook.output;
-    while (!output.empty()) {
-      const auto end = output.find('\n');
-      fmt::print("    {}\n", output.substr(0, end));
-      output.remove_prefix(end == std::string_view::npos ? output.size() : end + 1);
-    }
-    if (hook.output_cut) fmt::print("    ... (more is not shown)\n");
-  }
-}
-
 void print_activation(const Invocation& call, const bundle::Activation& activation) {
   if (call.json) {
     fmt::print("{}\n", bundle::to_json(activation));
     return;
   }
-  print_hooks(activation.gate);
-  print_notes(activation.gate);
+  bundle::tools::print_hooks(activation.gate);
+  bundle::tools::print_notes(activation.gate.notes);
   if (activation.from == activation.to) {
     fmt::print("{} is active already\n", activation.to);
   } else {
@@ -228,24 +201,15 @@ void activate(const Invocation& call) {
                                      gate_options(call), call.progress, call.cancel));
 }
 
-void rollback(const Invocation& call) {
-  const std::string version =
-      call.arguments.empty() ? std::string() : call.only_argument("version");
-  bundle::GateOptions options;
-  options.k8s_version = call.text("k8s-version");
-  print_activation(call, bundle::activate_release(call.required("store"), version, true, options,
-                                                  call.progress, call.cancel));
-}
-
 void print_answer(const bundle::GateAnswer& answer) {
   if (answer.allowed) fmt::print("allowed: {}\n", answer.reason);
   for (const auto& refusal : answer.refusals) {
     fmt::print("refused ({}): {}\n", refusal.rule, refusal.reason);
     if (refusal.next_step != answer.next_step) fmt::print("    {}\n", refusal.next_step);
   }
-  print_hooks(answer);
+  bundle::tools::print_hooks(answer);
   if (answer.outside_window) fmt::print("outside the maintenance window, as asked\n");
-  print_notes(answer);
+  bundle::tools::print_notes(answer.notes);
   if (!answer.allowed) fmt::print("next: {}\n", answer.next_step);
 }
 
@@ -373,13 +337,6 @@ std::vector<Command> commands() {
          add_gate_options(add);
        },
        activate},
-      {"rollback", "[VERSION] --store DIR", "go back to an older imported release", "",
-       [](auto& add) {
-         add_store(add);
-         add("k8s-version", "what the site runs (default: that of the active release)",
-             string_value());
-       },
-       rollback},
       {"gate", "VERSION --store DIR", "may this release be activated, and if not, why",
        "  bundle-import gate 1.4.0 --store /var/lib/bundle\n"
        "  bundle-import gate 1.4.0 --store /var/lib/bundle --run-hooks --json\n",
@@ -459,6 +416,8 @@ std::vector<Command> commands() {
 int main(int argc, char** argv) {
   auto all = commands();
   all.push_back(bundle::tools::push_command());
+  for (Command& command : bundle::tools::upgrade_commands()) all.push_back(std::move(command));
+  for (Command& command : bundle::tools::support_commands()) all.push_back(std::move(command));
   for (Command& command : bundle::tools::trust_commands()) all.push_back(std::move(command));
   return bundle::tools::run_tool("bundle-import", "brings signed releases into a site store", all,
                                  argc, argv);

@@ -196,6 +196,21 @@ void inspect(const Invocation& call) {
   for (const auto& name : report.signatures) fmt::print("signature (not checked): {}\n", name);
 }
 
+void diff(const Invocation& call) {
+  if (call.arguments.size() != 2) {
+    throw bundle::Error(bundle::ErrorCode::usage, "diff compares two bundles",
+                        "Name two folders or volumes: the older one first.");
+  }
+  const auto diff = bundle::diff_bundles({call.arguments[0]}, {call.arguments[1]});
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(diff));
+    return;
+  }
+  fmt::print("{}: {} to {}\n", diff.product, diff.from, diff.to);
+  bundle::tools::print_changes(diff.changes);
+  for (const auto& note : diff.notes) fmt::print("note: {}\n", note);
+}
+
 void have(const Invocation& call) {
   bundle::tools::print_inventory(call, bundle::bundle_inventory(sources(call)));
 }
@@ -334,6 +349,8 @@ std::vector<Command> commands() {
        "  bundle-make have out > 1.4.0.have\n", [](auto&) {}, have},
       {"inspect", "DIR|VOLUME...", "show what a bundle says about itself (trusts nobody)",
        "  bundle-make inspect out --json\n", [](auto&) {}, inspect},
+      {"diff", "OLD NEW", "what changes from one bundle's release to another's (trusts nobody)",
+       "  bundle-make diff out-1.3.0 out-1.4.0\n", [](auto&) {}, diff},
       {"verify", "DIR|VOLUME... --trust PUB|ROOT", "check signatures and every byte of a bundle",
        "  bundle-make verify out --trust vendor.pub\n",
        [](auto& add) {

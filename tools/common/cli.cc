@@ -156,6 +156,11 @@ int run_tool(const std::string& program, const std::string& summary,
   return run_command(program, *command, argc - words, argv + words);
 }
 
+void print_changes(const std::vector<ReleaseChange>& changes) {
+  for (const ReleaseChange& change : changes) fmt::print("  {}\n", change.text);
+  if (changes.empty()) fmt::print("  nothing changes\n");
+}
+
 void print_inventory(const Invocation& call, const std::string& inventory) {
   if (!call.json) {
     fmt::print("{}", inventory);

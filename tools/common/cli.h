@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "bundle/progress.h"
+#include "bundle/release_diff.h"
 
 namespace bundle::tools {
 
@@ -49,6 +50,9 @@ struct Command {
 // or, with --json, as one JSON object on standard output.
 int run_tool(const std::string& program, const std::string& summary,
              const std::vector<Command>& commands, int argc, char** argv);
+
+// One line each; "nothing changes" when there are none.
+void print_changes(const std::vector<ReleaseChange>& changes);
 
 // Prints an inventory as it is, or with --json as one object.
 void print_inventory(const Invocation& call, const std::string& inventory);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bundle/progress.h"
+#include "bundle/release_diff.h"
 
 namespace bundle {
 
@@ -69,6 +70,10 @@ struct ImportPlanReport {
   std::uint64_t seconds_estimate = 0;
   std::uint32_t volumes_total = 0;
   std::vector<std::uint32_t> volumes_missing;
+  // Of plan_import, when a release of this product is live here: what changes from that one.
+  std::string compared_with;  // its version; empty: nothing was compared
+  std::vector<ReleaseChange> changes;
+  std::vector<std::string> notes;  // what could not be compared
 };
 
 struct ImportReport {

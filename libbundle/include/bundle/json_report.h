@@ -9,10 +9,13 @@
 #include "bundle/mirror.h"
 #include "bundle/publish.h"
 #include "bundle/push.h"
+#include "bundle/release_diff.h"
 #include "bundle/seed.h"
 #include "bundle/site.h"
 #include "bundle/site_setup.h"
+#include "bundle/site_support.h"
 #include "bundle/trust.h"
+#include "bundle/upgrade.h"
 
 namespace bundle {
 
@@ -35,6 +38,10 @@ std::string to_json(const StoreAudit& audit);
 std::string to_json(const Activation& activation);
 std::string to_json(const GateAnswer& answer);
 std::string to_json(const CollectReport& report);
+std::string to_json(const UpgradeReport& report);
+std::string to_json(const ExtractReport& report);
+std::string to_json(const SupportBundleReport& report);
+std::string to_json(const ReleaseDiff& diff);
 std::string to_json(const TrustRootReport& report);
 std::string to_json(const TrustSignReport& report);
 std::string to_json(const TrustMergeReport& report);

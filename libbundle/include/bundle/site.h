@@ -28,6 +28,17 @@ struct SiteRelease {
 // Ascending by release number. Reads only.
 std::vector<SiteRelease> list_releases(const std::filesystem::path& store);
 
+// The last step to another release, or the one under way (bundle/upgrade.h).
+struct SiteUpgradeState {
+  std::string direction;  // "upgrade", "rollback"; empty: there was none yet
+  std::string from;
+  std::string to;
+  std::string state;   // "running", "going_back": not ended; "done", "rolled_back", "failed"
+  std::string step;    // the one that it is at
+  std::string reason;  // why it went back or failed
+  std::string updated;
+};
+
 struct SiteStatus {
   std::string active;  // empty: none
   std::vector<SiteRelease> releases;
@@ -37,6 +48,8 @@ struct SiteStatus {
   std::uint64_t bytes = 0;
   std::uint64_t disk_free = 0;
   std::vector<std::string> unfinished;  // bundle ids of imports that have not ended
+  SiteUpgradeState upgrade;
+  std::vector<std::string> backups;  // names of what backup hooks have left, oldest first
 };
 SiteStatus site_status(const std::filesystem::path& store);
 
@@ -65,9 +78,13 @@ struct GateOptions {
   std::filesystem::path site;   // site.yaml; empty: STORE/site.yaml when it is there
   std::filesystem::path hooks;  // folder of preflight hooks; empty: STORE/hooks when it is there
   bool app_only = false;        // Kubernetes stays as it is
-  std::string k8s_version;      // that runs at the site; empty: that of the active release
+  // What runs at the site; empty: what the cluster says, or else that of the active release.
+  std::string k8s_version;
   // Why the maintenance windows do not count this time; goes into the audit log when it was needed.
   std::optional<std::string> outside_window;
+  // Why a cluster that is not well is no obstacle this time; on record in the same way.
+  std::optional<std::string> unhealthy;
+  bool restore = false;  // of a rollback: the backup is put back with it
 };
 
 // A preflight hook of the site and what came of it.

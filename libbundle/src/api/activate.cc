@@ -1,16 +1,17 @@
 // Steps from one live release to another.
+#include "api/activate.h"
+
 #include <fmt/format.h>
 
 #include "api/site_gate.h"
 #include "api/site_release.h"
+#include "api/upgrade_journal.h"
 #include "bundle/error.h"
 #include "bundle/site.h"
 #include "store/store_writer.h"
 
-namespace bundle {
-namespace {
+namespace bundle::api {
 
-using api::SiteGate;
 using store::ReleaseInfo;
 using store::SiteStore;
 using store::StoreWriter;
@@ -39,11 +40,6 @@ void require_allowed(const GateAnswer& answer) {
   if (!answer.allowed) throw Error(answer.error, answer.reason, answer.next_step);
 }
 
-bool is_upgrade(const GateAnswer& answer, bool rollback) {
-  return !rollback && !answer.from.empty() && answer.from != answer.to;
-}
-
-// What the hooks have done to the site is on record, whatever comes after.
 void audit_hooks(StoreWriter& writer, const GateAnswer& answer) {
   codec::Json hooks = codec::Json::array();
   for (const HookReport& hook : answer.hooks) {
@@ -56,12 +52,28 @@ void audit_hooks(StoreWriter& writer, const GateAnswer& answer) {
   writer.audit("preflight", std::move(event));
 }
 
+}  // namespace bundle::api
+
+namespace bundle {
+namespace {
+
+using api::audit_hooks;
+using api::choose_rollback;
+using api::require_allowed;
+using api::SiteGate;
+using store::StoreWriter;
+
+bool is_upgrade(const GateAnswer& answer, bool rollback) {
+  return !rollback && !answer.from.empty() && answer.from != answer.to;
+}
+
 void audit_activation(StoreWriter& writer, const Activation& activation, bool rollback,
                       const GateOptions& options) {
   codec::Json event;
   event.set("from", activation.from);
   event.set("to", activation.to);
   if (activation.gate.outside_window) event.set("outside_window", *options.outside_window);
+  if (options.unhealthy) event.set("unhealthy", *options.unhealthy);
   writer.audit(rollback ? "rollback" : "activate", std::move(event));
 }
 
@@ -71,6 +83,7 @@ Activation activate_release(const std::filesystem::path& root, const std::string
                             bool rollback, const GateOptions& options, Progress& progress,
                             const Cancel& cancel) {
   const auto store = api::open_store(root);
+  api::require_no_unfinished_upgrade(*store);
   StoreWriter writer(store);
   const std::string version = wanted.empty() ? choose_rollback(*store) : wanted;
   SiteGate gate(store, version, rollback, options);

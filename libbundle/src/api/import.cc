@@ -9,11 +9,14 @@
 #include <mutex>
 #include <optional>
 
+#include "api/newer_tools.h"
 #include "api/open_bundle.h"
 #include "api/origin_release.h"
+#include "api/release_packages.h"
 #include "api/report.h"
 #include "api/site_gate.h"
 #include "api/site_news.h"
+#include "api/site_release.h"
 #include "base/thread_pool.h"
 #include "base/time.h"
 #include "bundle/error.h"
@@ -57,12 +60,13 @@ std::uint64_t free_space(FileSystem& fs, Path path) {
 // One import from opened bundle to published release. Members are in order of use.
 class Import {
  public:
-  Import(const ImportOptions& options, const Cancel& cancel)
+  // `writes`: this is no plan.
+  Import(const ImportOptions& options, bool writes, const Cancel& cancel)
       : options_(options), fs_(posix_file_system()) {
     store_ = open_if_there(fs_, options.store);
     if (store_) state_.emplace(fs_, store_->trust_dir());
     const api::TrustChoice trust{state_ ? &*state_ : nullptr, options.trust,
-                                 options.trust_fingerprint};
+                                 options.trust_fingerprint, on_newer(writes, cancel)};
     if (const std::string place = api::find_origin(fs_, options.sources); !place.empty()) {
       auto found = api::open_release(fs_, api::open_origin(fs_, place, options.access, &cancel),
                                      {options.channel, options.version}, store_.get(), trust);
@@ -90,6 +94,26 @@ class Import {
     plan_ = plan::make_plan(opened_->head, store_.get(), *groups_, {*media_, *staged_}, cancel);
     check_base();
     return report();
+  }
+
+  // What the release changes at this site, for people. After plan().
+  void compare(ImportPlanReport& report, const Cancel& cancel) {
+    const auto live = store_ ? store_->active_version() : std::nullopt;
+    if (!live) return;
+    const release::Manifest now = api::read_manifest(*store_, *live);
+    const release::Manifest& next = opened_->manifest;
+    if (now.product != next.product) return;
+    report.compared_with = *live;
+    std::optional<release::PackageVersions> old_packages;
+    std::optional<release::PackageVersions> new_packages;
+    if (is_remote()) {
+      report.notes.emplace_back("packages are compared once the release is on a medium");
+    } else {
+      old_packages = api::read_packages(now, api::blobs_of(*store_), report.notes);
+      new_packages = api::read_packages(
+          next, api::blobs_of(opened_->head.blobs, index(), *groups_, cancel), report.notes);
+    }
+    report.changes = release::changes_between({now, old_packages}, {next, new_packages});
   }
 
   ImportReport run(Progress& progress, const Cancel& cancel) {
@@ -120,6 +144,18 @@ class Import {
   }
 
  private:
+  // A newer release brings the tools that can read it.
+  std::function<std::string(const unpack::VolumeSet&, const unpack::VerifiedHead&)> on_newer(
+      bool writes, const Cancel& cancel) {
+    return [this, writes, &cancel](const unpack::VolumeSet& volumes,
+                                   const unpack::VerifiedHead& head) -> std::string {
+      if (!writes)
+        return "The release is good; an import puts the newer tools that it brings into the store.";
+      return api::stage_newer_tools(fs_, volumes, head, state_ ? &*state_ : nullptr, options_.store,
+                                    cancel);
+    };
+  }
+
   const format::Index& index() const { return opened_->head.index; }
   const trust::Statement& statement() const { return *opened_->head.release; }
   bool is_remote() const { return origin_ != nullptr && origin_->is_remote(); }
@@ -522,12 +558,15 @@ class Import {
 }  // namespace
 
 ImportPlanReport plan_import(const ImportOptions& options, const Cancel& cancel) {
-  return Import(options, cancel).plan(cancel);
+  Import import(options, false, cancel);
+  ImportPlanReport report = import.plan(cancel);
+  import.compare(report, cancel);
+  return report;
 }
 
 ImportReport import_release(const ImportOptions& options, Progress& progress,
                             const Cancel& cancel) {
-  return Import(options, cancel).run(progress, cancel);
+  return Import(options, true, cancel).run(progress, cancel);
 }
 
 }  // namespace bundle

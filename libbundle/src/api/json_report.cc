@@ -28,6 +28,13 @@ std::string print(const Json& value) {
   return codec::dump_json(value, kIndent);
 }
 
+Json change_json(const ReleaseChange& change) {
+  Json item;
+  item.set("kind", change.kind).set("change", change.change).set("name", change.name);
+  item.set("from", change.from).set("to", change.to).set("text", change.text);
+  return item;
+}
+
 Json plan_json(const ImportPlanReport& r) {
   Json out;
   out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
@@ -41,6 +48,8 @@ Json plan_json(const ImportPlanReport& r) {
   out.set("bytes_to_read", r.bytes_to_read).set("seconds_estimate", r.seconds_estimate);
   out.set("volumes_total", std::uint64_t{r.volumes_total});
   out.set("volumes_missing", numbers(r.volumes_missing));
+  out.set("compared_with", r.compared_with).set("changes", list(r.changes, change_json));
+  out.set("notes", strings(r.notes));
   return out;
 }
 
@@ -238,7 +247,57 @@ std::string to_json(const SiteStatus& r) {
   out.set("active", r.active).set("releases", list(r.releases, release_json));
   out.set("trust_fingerprint", r.trust_fingerprint).set("trust_version", r.trust_version);
   out.set("blobs", r.blobs).set("bytes", r.bytes).set("disk_free", r.disk_free);
-  out.set("unfinished", strings(r.unfinished));
+  out.set("unfinished", strings(r.unfinished)).set("backups", strings(r.backups));
+  Json upgrade = Json::object();
+  if (!r.upgrade.direction.empty()) {
+    upgrade.set("direction", r.upgrade.direction).set("from", r.upgrade.from);
+    upgrade.set("to", r.upgrade.to).set("state", r.upgrade.state).set("step", r.upgrade.step);
+    upgrade.set("reason", r.upgrade.reason).set("updated", r.upgrade.updated);
+  }
+  out.set("upgrade", std::move(upgrade));
+  return print(out);
+}
+
+std::string to_json(const ExtractReport& r) {
+  Json out;
+  out.set("file", r.file.string()).set("release", r.release).set("bytes", r.bytes);
+  out.set("sha256", r.sha256);
+  return print(out);
+}
+
+std::string to_json(const SupportBundleReport& r) {
+  Json out;
+  out.set("file", r.file.string()).set("bytes", r.bytes).set("entries", strings(r.entries));
+  out.set("notes", strings(r.notes)).set("removed", r.removed);
+  return print(out);
+}
+
+std::string to_json(const ReleaseDiff& r) {
+  Json out;
+  out.set("product", r.product).set("from", r.from).set("to", r.to).set("notes", strings(r.notes));
+  out.set("changes", list(r.changes, change_json));
+  return print(out);
+}
+
+std::string to_json(const UpgradeReport& r) {
+  Json out;
+  out.set("from", r.from).set("to", r.to).set("active", r.live).set("outcome", r.outcome);
+  out.set("resumed", r.resumed).set("waited", r.waited).set("reason", r.reason);
+  out.set("steps", list(r.steps, [](const UpgradeStepReport& step) {
+            Json item;
+            item.set("name", step.name).set("text", step.text).set("state", step.state);
+            item.set("time", step.time).set("note", step.note);
+            item.set("commands", strings(step.commands));
+            return item;
+          }));
+  std::vector<std::string> notes = r.gate.notes;
+  notes.insert(notes.end(), r.notes.begin(), r.notes.end());
+  out.set("hooks", list(r.gate.hooks, hook_json)).set("notes", strings(notes));
+  out.set("outside_window", r.gate.outside_window);
+  out.set("exit_status", r.ok ? 0 : exit_status(r.error));
+  if (!r.ok) {
+    out.set("error", error_name(r.error)).set("message", r.reason).set("hint", r.next_step);
+  }
   return print(out);
 }
 

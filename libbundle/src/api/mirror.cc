@@ -288,7 +288,7 @@ class MirrorRun {
     if (config_.hooks.empty()) return;
     for (const release::Hook& hook : release::find_hooks(fs_, config_.hooks)) {
       const release::HookResult result =
-          release::run_hook(hook, {store.path, {}, version, config_.hook_time_limit}, cancel_);
+          release::run_hook(hook, {store.path, {}, version, config_.hook_time_limit, {}}, cancel_);
       if (result.state == release::HookState::passed) continue;
       report_.notes.push_back(
           fmt::format("hook {} for {} {}: {}", result.name, store.name, version, result.reason));

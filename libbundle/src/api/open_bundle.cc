@@ -65,6 +65,22 @@ trust::TrustRoot choose_root(FileSystem& fs, const std::vector<trust::SignatureF
       "fingerprint that the vendor told you by another way.");
 }
 
+namespace {
+
+release::Manifest read_manifest(const unpack::VolumeSet& volumes, const unpack::VerifiedHead& head,
+                                const TrustChoice& trust) {
+  try {
+    return release::parse_manifest(head.manifest, "manifest.json");
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported || !trust.on_newer) throw;
+    throw Error(ErrorCode::unsupported,
+                fmt::format("release {}: {}", head.release->version, error.message()),
+                trust.on_newer(volumes, head));
+  }
+}
+
+}  // namespace
+
 OpenedBundle open_bundle(FileSystem& fs, const std::vector<std::filesystem::path>& sources,
                          const TrustChoice& trust) {
   return open_bundle(fs, unpack::open_volumes(fs, sources), trust);
@@ -79,7 +95,7 @@ OpenedBundle open_bundle(FileSystem& fs, unpack::VolumeSet volumes, const TrustC
   const UnixTime now = trust.state != nullptr ? trust.state->effective_now(clock) : clock;
   try {
     unpack::VerifiedHead head = unpack::verify_head(volumes, root, now);
-    release::Manifest manifest = release::parse_manifest(head.manifest, "manifest.json");
+    release::Manifest manifest = read_manifest(volumes, head, trust);
     trust::News news = trust::read_news(root, unpack::carried_files(volumes), now);
     OpenedBundle opened{std::move(volumes), std::move(chosen),   std::move(root),
                         std::move(head),    std::move(manifest), std::move(news)};

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct TrustChoice {
   const trust::TrustState* state = nullptr;  // may be null
   std::filesystem::path file;
   std::string fingerprint;
+  // For a release that needs a newer reader, after its signatures were found good: does what can be
+  // done, and says what the operator does next. May be empty.
+  std::function<std::string(const unpack::VolumeSet&, const unpack::VerifiedHead&)> on_newer = {};
 };
 
 struct OpenedBundle {

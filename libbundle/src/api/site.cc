@@ -5,7 +5,9 @@
 #include <mutex>
 #include <set>
 
+#include "api/site_backup.h"
 #include "api/site_release.h"
+#include "api/upgrade_journal.h"
 #include "base/thread_pool.h"
 #include "bundle/error.h"
 #include "store/blob_file.h"
@@ -56,6 +58,17 @@ SiteRelease to_site_release(const SiteStore& store, const trust::TrustState& sta
           revocation(store, state, info)};
 }
 
+SiteUpgradeState last_upgrade(const SiteStore& store) {
+  const auto journal = api::read_journal(store);
+  if (!journal) return {};
+  SiteUpgradeState state{journal->direction, journal->from,   journal->to, journal->state, "",
+                         journal->reason,    journal->updated};
+  for (const api::JournalStep& step : journal->steps) {
+    if (step.state != "planned") state.step = step.name;
+  }
+  return state;
+}
+
 std::vector<std::string> find_leftovers(const SiteStore& store) {
   std::vector<std::string> leftovers;
   for (const std::string& name : store.fs().list(store.staging_dir())) {
@@ -74,6 +87,18 @@ std::vector<std::string> releases_to_remove(const SiteStore& store, const Collec
   for (std::size_t i = 0; i + options.keep < releases.size(); ++i) {
     if (!releases[i].active) remove.push_back(releases[i].version);
   }
+  return remove;
+}
+
+// An unfinished upgrade needs the release that it leads to, and the one that it would go back to.
+std::vector<std::string> removable(const SiteStore& store, const CollectOptions& options) {
+  std::vector<std::string> remove = releases_to_remove(store, options);
+  const auto journal = api::read_journal(store);
+  if (!journal || !journal->is_unfinished()) return remove;
+  const auto kept = std::erase_if(remove, [&](const std::string& version) {
+    return version == journal->from || version == journal->to;
+  });
+  if (kept > 0 && !options.remove.empty()) api::require_no_unfinished_upgrade(store);
   return remove;
 }
 
@@ -145,6 +170,10 @@ SiteStatus site_status(const std::filesystem::path& root) {
     if (store->fs().status(store->staging_dir() / name / "blobs.list"))
       status.unfinished.push_back(name);
   }
+  for (const api::SiteBackup& backup : api::list_backups(*store)) {
+    status.backups.push_back(backup.name);
+  }
+  status.upgrade = last_upgrade(*store);
   return status;
 }
 
@@ -195,7 +224,7 @@ CollectReport collect_garbage(const std::filesystem::path& root, const CollectOp
   const auto store = open_store(root);
   StoreWriter writer(store);
   const auto result =
-      writer.collect(releases_to_remove(*store, options), options.drop_unfinished, options.dry_run);
+      writer.collect(removable(*store, options), options.drop_unfinished, options.dry_run);
   if (!options.dry_run && (!result.releases.empty() || result.blobs > 0)) {
     codec::Json event;
     codec::Json removed = codec::Json::array();

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/site_backup.h"
 #include "api/site_release.h"
 #include "base/time.h"
 #include "bundle/error.h"
+#include "cluster/cluster_state.h"
 
 namespace bundle::api {
 namespace {
@@ -30,14 +32,12 @@ std::string this_platform() {
   return fmt::format("linux/{}", name);
 }
 
-void require_reason(const std::string& reason) {
+void require_reason(const std::string& reason, std::string_view what) {
   const bool plain = std::ranges::all_of(
       reason, [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7F; });
   const bool says_something = reason.find_first_not_of(' ') != std::string::npos;
   if (plain && says_something && reason.size() <= kMaxReason) return;
-  throw Error(ErrorCode::usage,
-              "the reason for going outside the maintenance window is not one "
-              "line of text",
+  throw Error(ErrorCode::usage, fmt::format("the reason for {} is not one line of text", what),
               "Say in one line why it cannot wait; it is written into the audit log.");
 }
 
@@ -136,13 +136,19 @@ std::string_view hook_state_name(release::HookState state) {
 SiteGate::SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& version,
                    bool rollback, const GateOptions& options)
     : store_(std::move(store)), trust_(store_->fs(), store_->trust_dir()) {
-  if (options.outside_window) require_reason(*options.outside_window);
+  if (options.outside_window) {
+    require_reason(*options.outside_window, "going outside the maintenance window");
+  }
+  if (options.unhealthy) require_reason(*options.unhealthy, "changing a cluster that is not well");
   facts_.candidate = version;
   facts_.active = store_->active_version().value_or("");
   facts_.direction = rollback ? GateDirection::rollback : GateDirection::upgrade;
   facts_.app_only = options.app_only;
   facts_.installed_k8s = installed_k8s(options.k8s_version);
+  k8s_was_given_ = facts_.installed_k8s.has_value();
   facts_.outside_window = options.outside_window.value_or("");
+  facts_.unhealthy_reason = options.unhealthy.value_or("");
+  facts_.restore = options.restore;
 
   store_->release(version);
   const trust::VerifiedRelease verified = verify_release(*store_, trust_, version);
@@ -157,14 +163,13 @@ SiteGate::SiteGate(std::shared_ptr<store::SiteStore> store, const std::string& v
 void SiteGate::read_site(const GateOptions& options) {
   FileSystem& fs = store_->fs();
   const Path config = options.site.empty() ? store_->root() / "site.yaml" : options.site;
-  release::SiteConfig site;
+  release::SiteConfig& site = site_;
   if (!options.site.empty() || fs.status(config)) {
     site = release::parse_site_config(read_text_file(fs, config, release::kMaxSiteConfigBytes),
                                       config.string());
   }
   facts_.platform = site.platform.empty() ? this_platform() : site.platform;
   facts_.maintenance_windows = site.maintenance_windows;
-  hook_time_limit_ = site.hook_time_limit;
 
   const Path hooks = options.hooks.empty() ? store_->root() / "hooks" : options.hooks;
   facts_.hooks_directory = hooks.string();
@@ -174,20 +179,67 @@ void SiteGate::read_site(const GateOptions& options) {
 }
 
 void SiteGate::run_hooks(Progress& progress, const Cancel& cancel) {
-  const release::HookContext context{std::filesystem::absolute(store_->root()), facts_.active,
-                                     facts_.candidate, hook_time_limit_};
+  const release::HookContext context{std::filesystem::absolute(store_->root()),
+                                     facts_.active,
+                                     facts_.candidate,
+                                     site_.hook_time_limit,
+                                     {}};
   for (std::size_t i = 0; i < found_hooks_.size(); ++i) {
     const release::Hook& hook = found_hooks_[i];
     progress.phase("preflight hook " + hook.name, 0);
     release::HookResult& result = facts_.hooks[i];
-    result = release::run_hook(hook, context, cancel);
+    result = run_one(hook, context, cancel);
     progress.note(fmt::format("preflight hook {}: {}", hook.name, hook_state_name(result.state)));
     if (!result.output.empty()) progress.note(result.output);
     if (result.state != release::HookState::passed) return;
   }
 }
 
+// The backup hook gets a folder of its own, which is a backup when the hook has succeeded.
+release::HookResult SiteGate::run_one(const release::Hook& hook,
+                                      const release::HookContext& context, const Cancel& cancel) {
+  if (!hook.is_backup()) return release::run_hook(hook, context, cancel);
+  release::HookContext with_backup = context;
+  with_backup.backup = std::filesystem::absolute(begin_backup(*store_, facts_.active));
+  release::HookResult result = release::run_hook(hook, with_backup, cancel);
+  if (result.state == release::HookState::passed) {
+    finish_backup(*store_, with_backup.backup, facts_.active, hook.name);
+  } else {
+    drop_backup(*store_, with_backup.backup);
+  }
+  return result;
+}
+
+bool SiteGate::is_upgrade() const {
+  return facts_.direction == GateDirection::upgrade && !facts_.active.empty() &&
+         facts_.active != facts_.candidate;
+}
+
+// Health, and the oldest Kubernetes that a node runs.
+void SiteGate::ask_cluster() {
+  if (!site_.cluster || !is_upgrade()) return;
+  facts_.cluster_problems.clear();
+  try {
+    const Cancel never;
+    cluster::KubeClient client(
+        cluster::load_kubeconfig(store_->fs(), site_.cluster->kubeconfig, site_.cluster->context),
+        never);
+    const cluster::ClusterState state = cluster::read_state(client, site_.cluster->flux_namespace);
+    facts_.cluster_problems = cluster::health_problems(state);
+    if (k8s_was_given_) return;
+    facts_.installed_k8s.reset();
+    for (const cluster::Node& node : state.nodes) {
+      const auto version = release::K3sVersion::parse(node.version);
+      const auto& oldest = facts_.installed_k8s;
+      if (version && (!oldest || compare(*version, *oldest) < 0)) facts_.installed_k8s = version;
+    }
+  } catch (const Error& error) {
+    facts_.cluster_problems.push_back(error.message());
+  }
+}
+
 GateAnswer SiteGate::ask() {
+  ask_cluster();
   const UnixTime clock = current_time();
   facts_.now = trust_.site_time(clock);
   facts_.disk_free = store_->fs().free_bytes(store_->root());

@@ -25,14 +25,21 @@ class SiteGate {
   // Runs every hook, in the order of their names, until one fails; ask() knows the results then.
   void run_hooks(Progress& progress, const Cancel& cancel);
   const std::vector<release::HookResult>& hooks() const { return facts_.hooks; }
+  const release::SiteConfig& site() const { return site_; }
+  const release::GateFacts& facts() const { return facts_; }
 
  private:
   void read_site(const GateOptions& options);
+  void ask_cluster();
+  bool is_upgrade() const;
+  release::HookResult run_one(const release::Hook& hook, const release::HookContext& context,
+                              const Cancel& cancel);
 
   std::shared_ptr<store::SiteStore> store_;
   trust::TrustState trust_;
   std::vector<release::Hook> found_hooks_;
-  std::chrono::seconds hook_time_limit_{};
+  release::SiteConfig site_;
+  bool k8s_was_given_ = false;
   release::GateFacts facts_;
 };
 

@@ -231,6 +231,44 @@ Answer check_window(const Situation& s) {
                 fmt::format("Wait until {}.", format_time(opening)));
 }
 
+Answer check_cluster(const Situation& s) {
+  if (s.facts.cluster_problems.empty() || !s.facts.unhealthy_reason.empty()) return {};
+  return GateFailure{
+      "cluster-health",
+      fmt::format("the cluster is not well: {}", fmt::join(s.facts.cluster_problems, "; ")),
+      "Put the cluster right first. If the new release is the cure, say why: "
+      "--unhealthy REASON; that is put on record."};
+}
+
+Answer check_values(const Situation& s) {
+  if (s.facts.value_problems.empty()) return {};
+  return GateFailure{"site-values",
+                     fmt::format("{} does not accept the site's own values: {}", s.to().version,
+                                 fmt::join(s.facts.value_problems, "; ")),
+                     "Change these values of the site, then run the same command again."};
+}
+
+// Data that a newer release has changed cannot be read by the older one.
+Answer check_no_return(const Situation& s) {
+  if (s.facts.restore) return {};
+  for (const StoredRelease& release : s.facts.store) {
+    const Manifest& passed = release.manifest;
+    const auto first = SemVer::parse(passed.gates.point_of_no_return);
+    if (!first || passed.product != s.active->product || is_older(*s.active, passed)) continue;
+    if (compare(app_version(s.to()), *first) >= 0) continue;
+    if (compare(*first, app_version(*s.active)) > 0) continue;
+    return GateFailure{
+        "point-of-no-return",
+        fmt::format("{} has changed the data so that {} cannot read them", first->text(),
+                    s.to().version),
+        fmt::format("Go on with a newer release; or put the data of before back with it: "
+                    "bundle-import rollback {} --restore BACKUP ('bundle-import status' lists the "
+                    "backups). What was written since that backup is lost.",
+                    s.to().version)};
+  }
+  return {};
+}
+
 Answer check_backup(const Situation& s) {
   if (!s.to().gates.backup) return {};
   const auto hook = std::ranges::find(s.facts.hooks, true, &HookResult::is_backup);
@@ -290,6 +328,9 @@ constexpr Rule kSiteRules[] = {
     {"platform", kFirst | kUpgrade, check_platform},
     {"disk", kFirst | kUpgrade, check_disk},
     {"maintenance-window", kUpgrade, check_window},
+    {"point-of-no-return", kRollback, check_no_return},
+    {"cluster-health", kUpgrade, check_cluster},
+    {"site-values", kUpgrade, check_values},
     {"backup", kUpgrade, check_backup},
     {"preflight-hook", kUpgrade, check_hooks},
 };
@@ -322,9 +363,11 @@ bool is_upgrade_rule(std::string_view id) {
 // The next step of one failure that does not depend on other releases.
 NextStep own_step(const Situation& s, const GateFailure& failure) {
   constexpr std::pair<std::string_view, std::string_view> kActions[] = {
-      {"product", "ask-vendor"},   {"complete", "import"}, {"platform", "ask-vendor"},
-      {"disk", "free-space"},      {"backup", "fix-site"}, {"preflight-hook", "fix-site"},
-      {"k8s-matrix", "ask-vendor"}};
+      {"product", "ask-vendor"},    {"complete", "import"},
+      {"platform", "ask-vendor"},   {"disk", "free-space"},
+      {"backup", "fix-site"},       {"preflight-hook", "fix-site"},
+      {"k8s-matrix", "ask-vendor"}, {"cluster-health", "fix-site"},
+      {"site-values", "fix-site"},  {"point-of-no-return", "restore"}};
   const std::string& version = s.to().version;
   if (failure.rule == "direction") {
     const bool forward = s.facts.direction == GateDirection::rollback;

@@ -38,6 +38,12 @@ struct GateFacts {
   std::string outside_window;     // why the windows do not count this time; empty: they do
   std::vector<HookResult> hooks;  // of all preflight hooks
   std::string hooks_directory;    // for messages
+  // What is not well in the site's cluster, one line each; empty too when none is configured.
+  std::vector<std::string> cluster_problems;
+  std::string unhealthy_reason;  // why these do not count this time; empty: they do
+  // The site's own values that the candidate's chart does not accept, one line each.
+  std::vector<std::string> value_problems;
+  bool restore = false;  // a step back puts the backup back, too
 };
 
 struct GateDecision {

@@ -70,6 +70,7 @@ class Reader {
     rules.disk_free = read_disk();
     rules.backup = read_flag(gates_, "backup");
     rules.maintenance_window = read_flag(gates_, "maintenanceWindow");
+    rules.point_of_no_return = gates_.string_or("pointOfNoReturn", "");
     return rules;
   }
 
@@ -121,6 +122,16 @@ void check_required(const GateRules& rules, const SemVer& version, const GatePro
   }
 }
 
+void check_no_return(const GateRules& rules, const SemVer& version, const GateProblem& problem) {
+  if (rules.point_of_no_return.empty()) return;
+  const auto first = SemVer::parse(rules.point_of_no_return);
+  if (first && compare(*first, version) <= 0) return;
+  problem("/pointOfNoReturn",
+          first
+              ? fmt::format("{} is newer than this release", rules.point_of_no_return)
+              : fmt::format("'{}' is not a SemVer 2 version like 1.3.4", rules.point_of_no_return));
+}
+
 }  // namespace
 
 bool GateRules::compatible(const SemVer& app, const K3sVersion& k8s) const {
@@ -150,6 +161,7 @@ Json to_json(const GateRules& rules) {
   if (rules.disk_free > 0) out.set("diskFree", rules.disk_free);
   if (rules.backup) out.set("backup", true);
   if (rules.maintenance_window) out.set("maintenanceWindow", true);
+  if (!rules.point_of_no_return.empty()) out.set("pointOfNoReturn", rules.point_of_no_return);
   return out;
 }
 
@@ -160,6 +172,7 @@ GateRules read_gate_rules(const Json& gates, std::string_view version, std::stri
   const auto k8s = K3sVersion::parse(k8s_version);
   if (!app || !k8s) return rules;  // told by whoever reads these two
   check_required(rules, *app, problem);
+  check_no_return(rules, *app, problem);
   if (!rules.compatible(*app, *k8s)) {
     problem("/compatibility", fmt::format("no row lets this release ({}) run on its own Kubernetes "
                                           "({})",

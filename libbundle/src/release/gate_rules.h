@@ -31,6 +31,9 @@ struct GateRules {
   std::uint64_t disk_free = 0;                  // bytes that must be free in the site's store
   bool backup = false;                          // a backup hook must have succeeded
   bool maintenance_window = false;              // only inside one of the site's windows
+  // The first release whose data older ones cannot read: this one or an older one. No way back to
+  // before it, unless the backup is put back, too. Empty: there is a way back.
+  std::string point_of_no_return;
 
   bool empty() const { return *this == GateRules{}; }
   // Whether the matrix lets this release run on this Kubernetes.

@@ -90,8 +90,9 @@ struct Manifest {
   std::optional<Artifact> release_index;
 
   // Readers of this code understand manifests up to this number. What each one added:
-  static constexpr std::uint32_t kGatesReader = 2;  // `gates`
-  static constexpr std::uint32_t kReaderVersion = kGatesReader;
+  static constexpr std::uint32_t kGatesReader = 2;     // `gates`
+  static constexpr std::uint32_t kNoReturnReader = 3;  // `gates.pointOfNoReturn`
+  static constexpr std::uint32_t kReaderVersion = kNoReturnReader;
 
   // Every artifact, in this order: images, chart, desired state, os, k8s, files, release index.
   // Pointers into this object.

@@ -92,9 +92,12 @@ std::string last_words(std::string_view output) {
 }
 
 std::vector<std::string> environment_of(const Hook& hook, const HookContext& context) {
-  return {std::string(kSearchPath),      "LANG=C.UTF-8",
-          "BUNDLE_HOOK=" + hook.name,    "BUNDLE_STORE=" + context.store.string(),
-          "BUNDLE_FROM=" + context.from, "BUNDLE_TO=" + context.to};
+  std::vector<std::string> environment = {
+      std::string(kSearchPath),      "LANG=C.UTF-8",
+      "BUNDLE_HOOK=" + hook.name,    "BUNDLE_STORE=" + context.store.string(),
+      "BUNDLE_FROM=" + context.from, "BUNDLE_TO=" + context.to};
+  if (!context.backup.empty()) environment.push_back("BUNDLE_BACKUP=" + context.backup.string());
+  return environment;
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct HookContext {
   std::string from;
   std::string to;
   std::chrono::seconds time_limit{};
+  Path backup;  // folder that a backup is put into, or taken from; empty: the hook has none
 };
 
 inline constexpr std::size_t kMaxHookOutput = 64 * 1024;

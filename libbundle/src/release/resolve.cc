@@ -106,6 +106,9 @@ class Resolver {
     manifest.upgrade_from = spec_.upgrade_from;
     manifest.gates = spec_.gates;
     if (!manifest.gates.empty()) manifest.minimum_reader = Manifest::kGatesReader;
+    if (!manifest.gates.point_of_no_return.empty()) {
+      manifest.minimum_reader = Manifest::kNoReturnReader;
+    }
     manifest.os_base = spec_.os_base;
     manifest.base_policy = spec_.base_policy;
     manifest.k8s_distribution = spec_.k8s_distribution;

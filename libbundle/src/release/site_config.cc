@@ -141,6 +141,8 @@ SiteConfig parse_site_config(std::string_view text, const std::string& file) {
       config.hook_time_limit = std::chrono::seconds(seconds->as_int());
     }
   }
+  config.cluster = read_cluster_settings(root);
+  config.k3s = read_k3s_settings(root);
   return config;
 }
 

@@ -4,12 +4,14 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/time.h"
 #include "codec/json.h"
+#include "release/site_cluster.h"
 
 namespace bundle::release {
 
@@ -48,6 +50,8 @@ struct SiteConfig {
   std::string platform;  // of the site's nodes, "linux/amd64"; empty: of this machine
   std::vector<MaintenanceWindow> maintenance_windows;  // empty: the site has not fixed any
   std::chrono::seconds hook_time_limit{900};           // for each hook
+  std::optional<ClusterSettings> cluster;              // nothing: upgrades do not wait
+  std::optional<K3sSettings> k3s;                      // nothing: upgrades leave k3s alone
 };
 
 // Of {days, from, to} as the schemas have it.

@@ -136,6 +136,10 @@ class Situation:
         if kind == "upgrade":
             if self.window_matters() and not self.window_open() and not self.row["outside"]:
                 broken.append("maintenance-window")
+            if self.row["cluster_sick"] and not self.row["unhealthy"]:
+                broken.append("cluster-health")
+            if self.row["values_bad"]:
+                broken.append("site-values")
             if gates.get("backup"):
                 good = [hook for hook in self.backup_hooks() if hook["state"] in ("passed", "not_run")]
                 if not good:
@@ -180,9 +184,19 @@ class Situation:
                 broken.append("support-window")
             if not self.runs_on(gates.get("compatibility", []), version, self.runs_now()):
                 broken.append("k8s-matrix")
+            if self.no_way_back(version) and not self.row["restore"]:
+                broken.append("point-of-no-return")
         if kind == "upgrade":
             broken += self.broken_by_step(self.active, release, self.runs_now())
         return broken + self.broken_by_site(release, kind)
+
+    def no_way_back(self, version):
+        """A release that is not newer than the live one says that older data ends between the two."""
+        live = ORDER.index(self.active["version"])
+        marks = [ORDER.index(r["gates"]["pointOfNoReturn"]) for r in self.releases.values()
+                 if "pointOfNoReturn" in r["gates"] and r["product"] == self.active["product"] and
+                 not self.older(self.active, r)]
+        return any(ORDER.index(version) < mark <= live for mark in marks)
 
     # --- what to do instead ---
 
@@ -206,7 +220,8 @@ class Situation:
             return ("fix-site" if no_clock or not self.row["windows"] else "wait"), ""
         return {"complete": ("import", version), "platform": ("ask-vendor", ""), "disk": ("free-space", ""),
                 "backup": ("fix-site", ""), "preflight-hook": ("fix-site", ""),
-                "k8s-matrix": ("ask-vendor", "")}[broken[0]]
+                "k8s-matrix": ("ask-vendor", ""), "cluster-health": ("fix-site", ""),
+                "site-values": ("fix-site", ""), "point-of-no-return": ("restore", "")}[broken[0]]
 
     def others(self):
         return [r for r in self.releases.values() if r["product"] == self.candidate["product"] and

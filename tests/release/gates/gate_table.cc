@@ -62,6 +62,10 @@ GateFacts read_facts(const Json& row) {
   facts.time_floor = *parse_time(row.at("floor").as_string());
   facts.outside_window = row.at("outside").as_string();
   for (const Json& hook : row.at("hooks").as_array()) facts.hooks.push_back(read_hook(hook));
+  if (row.at("cluster_sick").as_bool()) facts.cluster_problems.emplace_back("node a is not ready");
+  if (row.at("values_bad").as_bool()) facts.value_problems.emplace_back("/replicas: no number");
+  facts.unhealthy_reason = row.at("unhealthy").as_string();
+  facts.restore = row.at("restore").as_bool();
   return facts;
 }
 

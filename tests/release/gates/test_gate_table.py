@@ -61,7 +61,8 @@ def situation(active, candidate, store=(), **more):
     return {"active": active["version"] if active else "", "candidate": candidate["version"],
             "store": list(releases.values()), "rollback": False, "app_only": False, "newest": "", "installed": "",
             "platform": "linux/amd64", "disk_free": 100 * GIB, "now": TIMES[3], "floor": "2026-11-01T00:00:00Z",
-            "windows": [], "outside": "", "hooks": [], **more}
+            "windows": [], "outside": "", "hooks": [], "cluster_sick": False, "unhealthy": "", "values_bad": False,
+            "restore": False, **more}
 
 
 def version_rows():
@@ -111,6 +112,22 @@ def site_rows():
         yield situation(active and release(active), release("1.4.0", gates=gates), disk_free=free, platform=platform)
 
 
+def cluster_rows():
+    """The cluster and the site's values before a step, and data that older releases cannot read after it."""
+    for sick, why, bad, hooks, (active, candidate, rollback) in itertools.product(
+            (False, True), ("", "it is the cure"), (False, True), HOOKS,
+            (("1.3.5", "1.4.0", False), (None, "1.4.0", False), ("1.4.0", "1.3.5", True), ("1.4.0", "1.4.0", False))):
+        yield situation(active and release(active), release(candidate), hooks=hooks, rollback=rollback, cluster_sick=sick,
+                        unhealthy=why, values_bad=bad)
+    marks = [None, "1.3.2", "1.3.5", "1.4.0", "1.4.2"]
+    for live, middle, restore, active, candidate in itertools.product(
+            marks, marks, (False, True), ("1.4.0", "1.4.2", "1.5.0"), ("1.3.0", "1.3.2", "1.3.5", "1.4.0")):
+        def gates(mark):
+            return {"pointOfNoReturn": mark} if mark else {}
+        store = [release("1.3.5", gates=gates(middle)), release("2.0.0", gates={"pointOfNoReturn": "1.3.5"})]
+        yield situation(release(active, gates=gates(live)), release(candidate), store, rollback=True, restore=restore)
+
+
 def odd_rows():
     """Another product, numbers against versions, the live release revoked or broken."""
     for rollback, product, number in itertools.product((False, True), (PRODUCT, "other"), (1, 1005, 5000)):
@@ -144,7 +161,7 @@ def random_row(rnd):
 def all_rows():
     rnd = random.Random(int(os.environ.get("BUNDLE_SEED", "1")))
     mixed = 200_000 if os.environ.get("BUNDLE_FULL") else 5_000
-    yield from itertools.chain(version_rows(), policy_rows(), k8s_rows(), site_rows(), odd_rows())
+    yield from itertools.chain(version_rows(), policy_rows(), k8s_rows(), site_rows(), cluster_rows(), odd_rows())
     for _ in range(mixed):
         yield copy.deepcopy(random_row(rnd))
 
