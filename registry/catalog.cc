@@ -97,9 +97,13 @@ class Builder {
     add_referrers(release, touched);
   }
 
-  // The desired state of the active release has one tag more, which moves with the activation.
+  // The desired state of the active release has one tag more, which moves with the activation. What
+  // hangs on it, as its signatures, is in the same repository.
   bool is_active_state(const std::string& version, const ArtifactName& name) const {
-    if (version != catalog_->active || !name.host.empty()) return false;
+    if (version != catalog_->active || !name.host.empty() ||
+        name.tag != release::version_tag(version)) {
+      return false;
+    }
     const auto release =
         std::ranges::find(catalog_->releases, version, &store::ReleaseInfo::version);
     return release != catalog_->releases.end() &&

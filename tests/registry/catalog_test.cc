@@ -79,6 +79,8 @@ TEST(Catalog, TheTagActiveIsTheDesiredStateOfTheActiveRelease) {
     const auto state = draft.image({draft.blob(version, oci::media_type::kLayerTarGzip)});
     draft.name("registry.example.com", "app", version, draft.image({}));
     draft.flux("example-appliance", version, state);
+    const auto signature = draft.image({}, state, "application/vnd.dev.sigstore.bundle.v0.3+json");
+    draft.state->artifact.referrers.push_back({signature, state.digest, ""});
     store.publish(std::move(draft), version, states.size() + 1);
     states.push_back(state.digest);
   }
