@@ -89,7 +89,7 @@ make_appliance() {
     cp -r "$here/rootfs/." "$root/"
     find "$root" -name __pycache__ -prune -exec rm -rf {} +
     find "$root" -type f -exec chmod 644 {} +
-    chmod 755 "$root"/usr/sbin/*
+    chmod 755 "$root"/usr/bin/* "$root"/usr/sbin/*
     cp "$source/docs/image.md" "$root/usr/share/doc/bundle-appliance/"
     mkdir -p "$root/DEBIAN"
     cp "$here/packaging/bundle-appliance.postinst" "$root/DEBIAN/postinst"

@@ -66,6 +66,17 @@ def setUpModule():
     for name in ("vendor", "stranger"):
         tool(MAKE, "keygen", "--out", BASE / name, "--no-password")
         tool(MAKE, "make", BASE / "release/release.yaml", "--out", BASE / f"{name}-bundle", "--fast", "--key", BASE / f"{name}.key")
+    # The same with desired state for Flux: the project's own, for this chart.
+    shutil.copytree(BASE / "release", BASE / "release-flux")
+    shutil.copytree(image_support.SOURCE / "flux-seed/release", BASE / "release-flux/flux")
+    for path in (BASE / "release-flux/flux").rglob("*.yaml"):
+        path.write_text(path.read_text().replace("charts/example-appliance", "charts/chart"))
+    write(BASE / "release-flux/helm/values.yaml", "replicas: 1\n")
+    for profile, replicas in (("single-node", 2), ("ha-3node", 3)):
+        write(BASE / f"release-flux/values/{profile}.yaml", f"replicas: {replicas}\n")
+    with open(BASE / "release-flux/release.yaml", "a") as out:
+        out.write("flux: {path: flux/, values: values/}\n")
+    tool(MAKE, "make", BASE / "release-flux/release.yaml", "--out", BASE / "flux-bundle", "--fast", "--key", BASE / "vendor.key")
     tool(MAKE, "split", BASE / "vendor-bundle", "--out", BASE / "cut", "--volume-size", "3M")
 
 
@@ -218,8 +229,8 @@ class Cut(World):
         self.assertEqual(log, (self.root / "var/lib/bundle/audit.log").read_bytes())
 
 
-class Files(World):
-    """What the registry and k3s get, without starting them."""
+class Machine(World):
+    """A site at which the release is live, and nothing else yet."""
 
     def machine(self):
         from firstboot import context, media, report
@@ -228,12 +239,18 @@ class Files(World):
         os.environ.update(self.environment())
         return machine
 
+    bundle = "vendor-bundle"
+
     def setUp(self):
         super().setUp()
         before = dict(os.environ)
         self.addCleanup(lambda: (os.environ.clear(), os.environ.update(before)))
-        self.insert(self.stick, BASE / "vendor-bundle")
+        self.insert(self.stick, BASE / self.bundle)
         self.boot("--only", "activate")
+
+
+class Files(Machine):
+    """What the registry and k3s get, without starting them."""
 
     def test_registry_files(self):
         from firstboot import services
@@ -280,6 +297,81 @@ class Files(World):
             if path.is_file():
                 self.assertNotIn(token, path.read_text())
         self.assertNotIn(token, (self.work / "calls").read_text() if (self.work / "calls").exists() else "")
+
+
+class Application(Machine):
+    """The steps after k3s, with a cluster that answers as the test says."""
+
+    def cluster(self, *items):
+        program(self.root / "usr/local/bin/k3s", f"#!/bin/sh\ncat << 'END'\n{json.dumps({'items': list(items)})}\nEND\n")
+
+    @staticmethod
+    def item(name, ready):
+        return {"kind": "HelmRelease", "metadata": {"name": name},
+                "status": {"conditions": [{"type": "Ready", "status": "True" if ready else "False"}]}}
+
+    def test_a_release_without_desired_state(self):
+        from firstboot import flux
+        machine = self.machine()
+        self.assertIn("nothing is to be applied", flux.apply_seed(machine))
+        self.assertIn("not asked", flux.wait_healthy(machine))
+        self.assertFalse((self.root / "var/lib/rancher/k3s/server/manifests").exists())
+
+    def test_health(self):
+        from firstboot import flux
+        machine = self.machine()
+        self.cluster()
+        self.assertEqual("Flux follows nothing yet", flux._unready(machine))
+        self.cluster(self.item("app", True), self.item("database", False))
+        self.assertEqual("not ready: HelmRelease database", flux._unready(machine))
+        self.cluster(self.item("app", True), self.item("database", True))
+        self.assertIs(True, flux._unready(machine))
+        self.cluster({"kind": "HelmRelease", "metadata": {"name": "new"}})
+        self.assertEqual("not ready: HelmRelease new", flux._unready(machine))
+
+    def test_address_for_pods(self):
+        from firstboot import services
+        machine = self.machine()
+        self.assertEqual("https://203.0.113.254:5000", services.cluster_endpoint(machine))
+        program(self.bin / "ip", """#!/bin/sh\necho '[{"dst": "198.51.100.1", "prefsrc": "192.0.2.10"}]'\n""")
+        self.assertEqual("https://192.0.2.10:5000", services.cluster_endpoint(machine))
+        services.registry_files(machine)
+        self.assertIn("192.0.2.10", (self.root / "etc/bundle/tls/names").read_text().split())
+
+
+class Seed(Machine):
+    """A release with desired state for Flux."""
+    bundle = "flux-bundle"
+
+    def test_the_seed_is_placed(self):
+        from firstboot import flux, services
+        machine = self.machine()
+        services.registry_files(machine)
+        services.k3s_files(machine)
+        self.assertIn("manifests of the seed are in place", flux.apply_seed(machine))
+        manifests = self.root / "var/lib/rancher/k3s/server/manifests"
+        names = [path.name for path in manifests.iterdir()]
+        for name in ("bundle-15-login.yaml", "bundle-20-site.yaml", "bundle-25-keys.yaml", "bundle-30-source.yaml",
+                     "bundle-40-release.yaml"):
+            self.assertIn(name, names)
+        self.assertEqual({0o600}, {stat.S_IMODE(path.stat().st_mode) for path in manifests.iterdir()})
+        source = (manifests / "bundle-30-source.yaml").read_text()
+        self.assertIn("203.0.113.254:5000/example-appliance/flux", source)
+        self.assertIn("bundle-registry-auth", source)
+        before = {path.name: path.stat().st_mtime_ns for path in manifests.iterdir()}
+        flux.apply_seed(machine)
+        self.assertEqual(before, {path.name: path.stat().st_mtime_ns for path in manifests.iterdir()}, "a second boot applies nothing anew")
+
+    def test_the_sites_own_file_counts(self):
+        from firstboot import flux, services
+        machine = self.machine()
+        services.registry_files(machine)
+        write(self.root / "var/lib/bundle/site.yaml", "apiVersion: bundle/v1\nkind: Site\nprofile: ha-3node\n"
+              "source: {url: \"https://registry.example.com:5000\", ca: true, verify: false}\n")
+        flux.apply_seed(machine)
+        manifests = self.root / "var/lib/rancher/k3s/server/manifests"
+        self.assertIn("registry.example.com:5000", (manifests / "bundle-30-source.yaml").read_text())
+        self.assertIn("profiles/ha-3node", (manifests / "bundle-40-release.yaml").read_text())
 
 
 class Configuration(World):

@@ -57,7 +57,7 @@ class Packages(image_support.TestCase):
         self.assertIn("bundle-tools (>= 1.2.3)", self.control("bundle-appliance")["Depends"])
         steps = subprocess.run([sys.executable, "-B", root / "usr/sbin/appliance-first-boot", "--list"], capture_output=True,
                                text=True, check=True)
-        self.assertEqual(["configure", "take-in", "activate", "registry", "k3s"],
+        self.assertEqual(["configure", "take-in", "activate", "registry", "k3s", "seed", "health"],
                          [line.split()[0] for line in steps.stdout.splitlines()])
         listed = set((root / "DEBIAN/conffiles").read_text().split())
         self.assertEqual({f"/{path.relative_to(root)}" for path in (root / "etc").rglob("*") if path.is_file()}, listed)

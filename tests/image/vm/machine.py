@@ -47,7 +47,7 @@ class Machine:
         self.log = pathlib.Path(work) / f"serial-{time.monotonic_ns()}.log"
         self.monitor_path = pathlib.Path(work) / f"monitor-{time.monotonic_ns() % 10**9}"
         self.input_path = pathlib.Path(work) / f"serial-{time.monotonic_ns() % 10**9}.sock"
-        command = ["nice", "-n", "5", "qemu-system-x86_64", "-machine", "pc", "-accel", accel + (",thread=multi" if accel == "tcg" else ""),
+        command = ["nice", "-n", os.environ.get("BUNDLE_QEMU_NICE", "5"), "qemu-system-x86_64", "-machine", "pc", "-accel", accel + (",thread=multi" if accel == "tcg" else ""),
                    "-smp", "2", "-m", str(memory), "-display", "none", "-vga", "std", "-no-reboot", "-nodefaults", "-nic", "none",
                    "-device", "virtio-rng-pci",
                    "-chardev", f"socket,id=tty,path={self.input_path},server=on,wait=off,logfile={self.log}",

@@ -17,6 +17,7 @@ TOKEN = "/etc/bundle/secrets/node.token"
 K3S = "/usr/local/bin/k3s"
 IMAGES = "/var/lib/rancher/k3s/agent/images"
 WAIT_SECONDS = 600
+DUMMY_ADDRESS = "203.0.113.254"  # appliance-dummy-route.service
 
 
 def _listen(context):
@@ -26,6 +27,22 @@ def _listen(context):
 def endpoint(context):
     """Address by which this node asks its own registry."""
     return setting(context, "registry", "endpoint", default=f"https://127.0.0.1:{_listen(context).rpartition(':')[2]}")
+
+
+def node_address(context):
+    """The address of this node for pods: from which it would send to elsewhere (RFC 5737), else that of the route to nowhere."""
+    done = context.run("ip", "-4", "-json", "route", "get", "198.51.100.1", check=False)
+    try:
+        found = [route["prefsrc"] for route in json.loads(done.stdout or "[]") if route.get("prefsrc")]
+    except ValueError:
+        found = []
+    return found[0] if found else DUMMY_ADDRESS
+
+
+def cluster_endpoint(context):
+    """Address by which pods (Flux) ask this node's registry: the loopback of a pod is not the node's."""
+    port = _listen(context).rpartition(":")[2]
+    return setting(context, "registry", "endpoint", default=f"https://{node_address(context)}:{port}")
 
 
 def _service_account(context, *paths):
@@ -39,7 +56,8 @@ def registry_files(context):
     new = False
     names = ["127.0.0.1", "localhost", *setting(context, "registry", "names", default=[])]
     host = re.sub(r"^https?://|:\d+$", "", endpoint(context))
-    names += [host] if host not in names else []
+    pods = re.sub(r"^https?://|:\d+$", "", cluster_endpoint(context))
+    names += [name for name in dict.fromkeys((host, pods)) if name not in names]
     certificate, made_for = context.path(f"{TLS}/server.pem"), "\n".join(names) + "\n"
     if not certificate.exists() or context.write(f"{TLS}/names", made_for):
         options = [word for name in names for word in ("--name", name)]

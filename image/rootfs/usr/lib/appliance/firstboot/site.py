@@ -21,7 +21,7 @@ KEYS = {
     "source": {"mirror": (str, SOURCE), "origin": (str, SOURCE)},
     "registry": {"listen": str, "endpoint": str, "names": list},
     "k3s": {"config": dict},
-    "time": {"servers": list},
+    "healthSeconds": int,
 }
 
 

@@ -1,7 +1,7 @@
 """First boot as a list: what is done in which order. Each step returns what it found or did, in words."""
 import collections
 
-from . import releases, services, site
+from . import flux, releases, services, site
 
 Step = collections.namedtuple("Step", "name title run")
 
@@ -17,4 +17,6 @@ STEPS = [
     Step("activate", "making the release live", releases.activate),
     Step("registry", "starting the registry", services.start_registry),
     Step("k3s", "starting k3s", services.start_k3s),
+    Step("seed", "applying the release's desired state", flux.apply_seed),
+    Step("health", "waiting for the application", flux.wait_healthy),
 ]
