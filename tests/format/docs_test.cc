@@ -54,6 +54,10 @@ TEST(FormatDocs, LimitsAreTheCodes) {
       {"kMaxRecipeBytes", kMaxRecipeBytes},
       {"kMaxLiteral", kMaxLiteral},
       {"kMaxEncoderParams", kMaxEncoderParams},
+      {"kMaxStreamParts", kMaxStreamParts},
+      {"kMaxPartPlain", kMaxPartPlain},
+      {"kMaxStreamFlushes", kMaxStreamFlushes},
+      {"kMaxVerbatimBytes", kMaxVerbatimBytes},
       {"kMaxBlobBytes", kMaxBlobBytes}};
   const auto doc = rows(section(read_doc(), "## 6. Limits"), "`(kMax[A-Za-z]*)`");
   EXPECT_EQ(doc.size(), code.size());
@@ -84,7 +88,7 @@ TEST(FormatDocs, MagicsAndSizesAreTheCodes) {
 TEST(FormatDocs, FeaturesAndFamiliesAreTheCodes) {
   const std::string doc = read_doc();
   const auto features = rows(section(doc, "### 4.4 Features"), "([0-9]+)");
-  EXPECT_EQ(features.size(), 8U);
+  EXPECT_EQ(features.size(), 9U);
   for (const Feature feature : known_features()) {
     EXPECT_TRUE(features.contains(std::to_string(static_cast<std::uint32_t>(feature))));
   }
