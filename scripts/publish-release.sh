@@ -22,6 +22,12 @@
 #   --volume-size N       largest file on the origin
 #   --stale-base REASON   why a base image older than its policy is offered; signed with the pointer
 #   --strand REASON       why a site may be left without a way; goes into the origin's history
+#   --registry REG        also push the first bundle's release there, before the channel moves:
+#                         REGISTRY[/PREFIX], as 'bundle-import push --to' takes it
+#   --push-store DIR      store that the release is pushed from; kept, a later push sends only what
+#                         is new (default: a temporary one)
+#   --authfile F, --registry-ca F, --insecure-registry HOST
+#                         access to the registry, as for 'bundle-import push'
 #   --dry-run             check everything, say what would change, change nothing
 #   --json                one JSON object on standard output
 #
@@ -35,6 +41,7 @@
 set -euo pipefail
 
 make=${BUNDLE_MAKE:-bundle-make}
+import=${BUNDLE_IMPORT:-bundle-import}
 readonly usage_status=2 busy_status=8
 
 usage() {
@@ -46,8 +53,8 @@ refuse() {
     exit "$usage_status"
 }
 
-bundles=() from='' channel='' origin='' trust_dir='' json=() dry_run=''
-sign=() promote_more=() publish_more=()
+bundles=() from='' channel='' origin='' trust_dir='' json=() dry_run='' registry='' push_store='' pinned=''
+sign=() promote_more=() publish_more=() push_more=()
 while [ $# -gt 0 ]; do
     case $1 in
         -h | --help) usage; exit 0 ;;
@@ -61,7 +68,10 @@ while [ $# -gt 0 ]; do
                 --to) origin=$2 ;;
                 --trust-dir) trust_dir=$2 ;;
                 --key | --sign-command | --password-file) sign+=("$1" "$2") ;;
-                --trust) promote_more+=("$1" "$2"); publish_more+=("$1" "$2") ;;
+                --trust) pinned=$2; promote_more+=("$1" "$2"); publish_more+=("$1" "$2") ;;
+                --registry) registry=$2 ;;
+                --push-store) push_store=$2 ;;
+                --authfile | --registry-ca | --insecure-registry) push_more+=("$1" "$2") ;;
                 --expires-days | --stale-base) promote_more+=("$1" "$2") ;;
                 --keep | --volume-size | --strand) publish_more+=("$1" "$2") ;;
                 *) refuse "there is no option $1" ;;
@@ -78,11 +88,13 @@ done
 [ ${#sign[@]} -gt 0 ] || refuse "who signs the pointer? Give --key KEY or --sign-command CMD"
 if [ -n "$from" ]; then
     [ ${#bundles[@]} = 0 ] || refuse "either bundles or --promote"
+    [ -z "$registry" ] || refuse "--registry goes with a bundle: a promoted release was pushed before"
 elif [ ${#bundles[@]} = 0 ]; then
     refuse "which release? Name a bundle, or --promote FROM"
 fi
 [ -d "$trust_dir" ] || refuse "there is no folder $trust_dir"
 command -v "$make" > /dev/null || refuse "$make is not in PATH"
+if [ -n "$registry" ]; then command -v "$import" > /dev/null || refuse "$import is not in PATH"; fi
 
 exec {lock}< "$trust_dir"
 if ! flock -n "$lock"; then
@@ -115,6 +127,18 @@ if [ -n "$dry_run" ]; then
     exit 0
 fi
 "${publish[@]}" --trust-dir "$work/trust" --dry-run --quiet > "$work/plan.log"
+
+if [ -n "$registry" ]; then
+    store=${push_store:-$work/store}
+    version=$(sed -n 's/.*"release_version":"\([^"]*\)".*/\1/p' "${bundles[0]}/statement.json")
+    "$import" import "${bundles[0]}" --store "$store" --trust "${pinned:-$trust_dir/1.root.json}" --quiet \
+        > "$work/import.log"
+    "$import" push "$version" --store "$store" --to "$registry" "${push_more[@]}" --quiet > "$work/push.log" || {
+        status=$?
+        cat "$work/push.log" >&2
+        exit "$status"
+    }
+fi
 
 # Signatures before the document, so that a document that is there is signed.
 for signatures in yes ''; do

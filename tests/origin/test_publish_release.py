@@ -1,5 +1,6 @@
 """scripts/publish-release.sh: a release and its channel, both or none."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -8,6 +9,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+import urllib.request
 
 from origin_world import TESTS, Vendor, tools
 
@@ -36,7 +38,7 @@ class PublishRelease(unittest.TestCase):
 
     def run_script(self, *options, check=0, channel="stable"):
         return tools.run(SCRIPT, *options, "--channel", channel, "--to", self.origin, "--trust-dir", self.trust, "--key",
-                         VENDOR.key, check=check, env={"BUNDLE_MAKE": str(tools.MAKE)})
+                         VENDOR.key, check=check, env={"BUNDLE_MAKE": str(tools.MAKE), "BUNDLE_IMPORT": str(tools.IMPORT), "no_proxy": "127.0.0.1"})
 
     def copy(self, version, **more):
         """A bundle of its own: the script puts pointers into it."""
@@ -101,6 +103,22 @@ class PublishRelease(unittest.TestCase):
         pointer = json.loads((self.origin / "trust" / "1.stable.channel.json").read_text())
         self.assertEqual(pointer["stale_base_reason"], "the new base does not boot yet")
         self.assertEqual(self.fetched(), "1.1.0")
+
+    def test_a_registry_gets_the_release_before_the_channel_moves(self):
+        bundle = self.copy("1.0.0")
+        (self.work / "registry").mkdir()
+        tools.import_bundle([VENDOR.bundle("1.1.0")], self.work / "registry" / "store", VENDOR.pub, check=0)
+        with tools.Registry(self.work / "registry" / "store", "--writable") as address:
+            options = ["--registry", f"{address}/mirror", "--insecure-registry", address, "--push-store", self.work / "push"]
+            before = self.state()
+            self.run_script(bundle, "--registry", "127.0.0.1:9/mirror", "--insecure-registry", "127.0.0.1:9", check=80)
+            self.assertEqual(self.state(), before)
+            self.run_script(bundle, *options)
+            digest = json.loads((bundle / "manifest.json").read_text())["images"][0]["digest"]
+            name = "mirror/registry.example.com/app/web"
+            with urllib.request.urlopen(f"http://{address}/v2/{name}/manifests/1.0.0") as answer:
+                self.assertEqual("sha256:" + hashlib.sha256(answer.read()).hexdigest(), digest)
+        self.assertEqual(self.fetched(), "1.0.0")
 
     def test_wrong_command_lines(self):
         for options in ([], ["--promote"], [VENDOR.bundle("1.0.0"), "--promote", "candidate"], ["--promote", "a", "--what", "b"]):
