@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import os
 import pathlib
+import re
 import shutil
 import sys
 import tarfile
@@ -201,6 +203,24 @@ class Artifact(World):
         self.assertEqual(active(), digests["1.0.0"])
 
 
+    COSIGN = ["cosign-v3", "verify", "--insecure-ignore-tlog=true", "--allow-http-registry"]
+
+    @unittest.skipUnless(shutil.which("cosign-v3") and shutil.which("openssl"), "cosign-v3 or openssl is not installed")
+    def test_cosign_verifies_what_is_active_before_and_after_a_move(self):
+        self.take_in("1.0.0", "1.1.0")
+        pub, other = self.site / "cosign.pub", self.site / "other.pub"
+        tools.run("openssl", "pkey", "-in", self.folder / "cosign.key", "-pubout", "-out", pub, check=0)
+        tools.run("openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.site / "k", check=0)
+        tools.run("openssl", "pkey", "-in", self.site / "k", "-pubout", "-out", other, check=0)
+        env = {"HOME": str(self.site), "HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"}
+        for version in ("1.0.0", "1.1.0"):
+            self.activate(version)
+            with tools.Registry(self.store) as address:
+                reference = f"{address}/test-appliance/flux:active"
+                tools.run(*self.COSIGN, "--key", pub, reference, check=0, env=env)
+                self.assertNotEqual(tools.run(*self.COSIGN, "--key", other, reference, env=env).returncode, 0)
+
+
 class Seed(World):
     def setUp(self):
         super().setUp()
@@ -296,6 +316,57 @@ class Seed(World):
             built = tools.run("kustomize", "build", self.site / "state/profiles" / profile, check=0).stdout
             self.assertIn("name: bundle-values", built)
             self.assertIn("dependsOn", built)
+
+
+    # BUNDLE_FLUX_CRDS: a folder with Flux's custom resource definitions (config/crd/bases of its controllers).
+    @unittest.skipUnless(shutil.which("kubeconform") and os.environ.get("BUNDLE_FLUX_CRDS"),
+                         "kubeconform is not installed, or BUNDLE_FLUX_CRDS not set")
+    def test_custom_resources_fit_their_schemas(self):
+        self.seed()
+        self.seed("--git", self.site / "repo", out="git")
+        schemas = self.site / "schemas"
+        schemas.mkdir()
+        write_schemas(os.environ["BUNDLE_FLUX_CRDS"], schemas)
+        resources = self.site / "resources"
+        resources.mkdir()
+        files = [*(self.site / "seed/manifests").glob("*.yaml"), *(self.site / "git/manifests").glob("*-30-*.yaml")]
+        texts = [path.read_text() for path in files] + list(self.state("1.0.0").values())
+        for number, text in enumerate(texts):
+            text = re.sub(r"\$\{bundle_source_kind\}", "OCIRepository", text)  # as Flux substitutes
+            (resources / f"{number}.yaml").write_text(re.sub(r"\$\{bundle_\w+\}", "value", text))
+        location = str(schemas / "{{ .Group }}-{{ .ResourceKind }}-{{ .ResourceAPIVersion }}.json")
+        answer = tools.run("kubeconform", "-strict", "-ignore-missing-schemas", "-summary", "-output", "json", "-verbose",
+                           "-schema-location", location, resources, check=0)
+        report = json.loads(answer.stdout)
+        valid = {resource["kind"] for resource in report["resources"] if resource["status"] == "statusValid"}
+        self.assertLessEqual({"OCIRepository", "GitRepository", "HelmRelease"}, valid, report["summary"])
+        self.assertTrue(any(resource["kind"] == "Kustomization" and resource["status"] == "statusValid"
+                            for resource in report["resources"]))
+
+
+def write_schemas(folder, out):
+    """What a custom resource definition says of its versions, as schemas that know every key."""
+    import yaml
+
+    def closed(schema):
+        if isinstance(schema, list):
+            return [closed(item) for item in schema]
+        if not isinstance(schema, dict):
+            return schema
+        schema = {key: closed(value) for key, value in schema.items()}
+        if "properties" in schema and isinstance(schema["properties"], dict) and schema.get("type") == "object":
+            schema.setdefault("additionalProperties", bool(schema.get("x-kubernetes-preserve-unknown-fields")))
+        return schema
+
+    for path in pathlib.Path(folder).rglob("*.yaml"):
+        for crd in yaml.safe_load_all(path.read_text()):
+            if not crd or crd.get("kind") != "CustomResourceDefinition":
+                continue
+            group, kind = crd["spec"]["group"], crd["spec"]["names"]["kind"].lower()
+            for version in crd["spec"]["versions"]:
+                schema = closed(version["schema"]["openAPIV3Schema"])
+                schema["properties"]["metadata"] = {"type": "object"}
+                (out / f"{group}-{kind}-{version['name']}.json").write_text(json.dumps(schema))
 
 
 # What a vendor may overlook, each of another kind: file, what is appended or written, what the report names.
