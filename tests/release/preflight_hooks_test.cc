@@ -33,7 +33,7 @@ class Hooks : public ::testing::Test {
   HookResult run(const std::string& script, seconds limit = seconds(30),
                  const Cancel& cancel = Cancel()) {
     add("50-hook", script);
-    return run_hook(find().at(0), {folder_.path(), "1.3.2", "1.4.0", limit}, cancel);
+    return run_hook(find().at(0), {folder_.path(), "1.3.2", "1.4.0", limit, {}}, cancel);
   }
   void expect_refused(std::string_view message) const {
     try {
@@ -168,7 +168,7 @@ TEST_F(Hooks, ThatFailSaySo) {
   folder_.write("hooks/50-hook", "#!/no/such/interpreter\n");
   ::chmod((hooks_ / "50-hook").c_str(), 0755);
   const HookResult unstarted =
-      run_hook(find().at(0), {folder_.path(), "1", "2", seconds(30)}, Cancel());
+      run_hook(find().at(0), {folder_.path(), "1", "2", seconds(30), {}}, Cancel());
   EXPECT_EQ(unstarted.state, HookState::failed);
   EXPECT_NE(unstarted.reason.find("cannot start"), std::string::npos) << unstarted.reason;
 }
