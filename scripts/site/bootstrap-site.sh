@@ -13,6 +13,7 @@
 #   --store DIR          the site store (/var/lib/bundle)
 #   --site FILE          site.yaml of this site; put into the store when there is none
 #   --tls DIR            certificates of the registry (/etc/bundle/tls); made when they are not there
+#   --cosign-key FILE    the vendor's public key for the cluster, by which Flux checks signatures
 #   --user NAME --password-file FILE   if the registry wants a login
 #   --registry-unit U    unit that is started (bundle-registry.service); "" when something else runs it
 #   --k3s-config DIR     where k3s reads its configuration (/etc/rancher/k3s)
@@ -30,7 +31,7 @@ manifests=/var/lib/rancher/k3s/server/manifests
 registry_unit=bundle-registry.service
 attempts=30
 delay=10
-site='' endpoint='' user='' password_file=''
+site='' endpoint='' user='' password_file='' cosign_key=''
 import_options=()
 sources=()
 
@@ -47,6 +48,7 @@ while [ $# -gt 0 ]; do
         --store) store=$2 ;;
         --site) site=$2 ;;
         --tls) tls=$2 ;;
+        --cosign-key) cosign_key=$2 ;;
         --user) user=$2 ;;
         --password-file) password_file=$2 ;;
         --registry-unit) registry_unit=$2 ;;
@@ -121,6 +123,16 @@ configure_k3s() {
     fi
 }
 
+# What Flux begins with, if the release has desired state for it (docs/flux.md). Once: upgrades need no other.
+plant_seed() {
+    grep -q '"flux":{' "$store/releases/$version/manifest.json" || return 0
+    local options=(--store "$store" --out "$work/seed") file
+    if [ "${endpoint%%:*}" = https ]; then options+=(--ca "$tls/ca.pem"); fi
+    if [ -n "$cosign_key" ]; then options+=(--cosign-key "$cosign_key"); fi
+    bundle-import seed "$version" "${options[@]}" > /dev/null
+    for file in "$work"/seed/manifests/*.yaml; do install_changed "$file" "$manifests/${file##*/}"; done
+}
+
 say "taking the release in"
 take_release_in
 say "release $version is in the store"
@@ -131,6 +143,7 @@ if [ -n "$live" ] && [ "$live" != "$version" ]; then
 fi
 set_registry_up
 configure_k3s
+plant_seed
 # Makes the release the live one, puts k3s in its place and starts it when site.yaml says how, and waits for the cluster.
 bundle-import upgrade "$version" --store "$store"
 say "this site runs $version"

@@ -80,6 +80,22 @@ class Bootstrap(Case):
         self.assertNotIn("wrote", text)
         self.assertEqual(self.nodes.log(), ["start server-1"])
 
+    def test_flux_gets_its_seed(self):
+        site_world.RELEASES["1.0.1"] = ("", "v1.31.6+k3s1", "flux: {path: flux/}\n")
+        flux = vendor().folder / "in-1.0.1/flux/profiles/single-node"
+        flux.mkdir(parents=True)
+        (flux / "kustomization.yaml").write_text(
+            "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [namespace.yaml]\n")
+        (flux / "namespace.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: app}\n")
+        site = json.loads((self.folder / "site.yaml").read_text())
+        site["source"] = {"url": "https://registry.example.com:5000", "ca": True, "verify": False}
+        (self.folder / "site.yaml").write_text(json.dumps(site))
+        self.bootstrap(vendor().bundle("1.0.1"))
+        planted = "".join(path.read_text() for path in sorted((self.folder / "manifests").glob("*.yaml")))
+        self.assertIn("kind: OCIRepository", planted)
+        self.assertIn("oci://registry.example.com:5000/site/flux", planted)
+        self.assertNotIn("wrote", self.bootstrap(vendor().bundle("1.0.1")))
+
     def test_source_that_comes_late(self):
         medium = self.folder / "medium"
         threading.Timer(2.5, lambda: shutil.copytree(vendor().bundle("1.0.0"), medium)).start()
