@@ -63,6 +63,7 @@ class FakeCluster:
         self.broken = set()    # releases whose application does not become ready
         self.stalled = set()   # releases with which helm-controller gives up
         self.frozen = False    # no controller runs
+        self.values = ""       # the site's own values, in a ConfigMap
         self.answers = []      # statuses of the next requests; "cut" closes the connection, None is an ordinary one
         self.requests = []     # (method, path) of everything that was asked
         self.on_request = None
@@ -208,6 +209,8 @@ class FakeCluster:
             return self.status(401, "Unauthorized")
         if url.path in COLLECTIONS and method == "GET":
             return 200, self.page(url.path, urllib.parse.parse_qs(url.query))
+        if url.path == "/api/v1/namespaces/flux-system/configmaps/bundle-site-values" and self.values:
+            return 200, {"kind": "ConfigMap", "apiVersion": "v1", "data": {"values.yaml": self.values}}
         path, _, name = url.path.rpartition("/")
         if path not in COLLECTIONS or name not in self.objects[path]:
             return self.status(404, "the server could not find the requested resource")

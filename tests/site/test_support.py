@@ -130,6 +130,29 @@ class Changes(Case):
         self.assertIn("what changes from 1.2.0", text)
 
 
+class SiteValues(Case):
+    """The site's own values against the schema of the next chart, in which `replicas` is a number."""
+
+    def test_in_the_cluster(self):
+        with FakeCluster(store=self.site.store) as cluster:
+            self.site.configure(cluster)
+            cluster.values = "replicas: three\nextra: {deep: 1}\n"
+            code, answer = self.site.call("gate", "1.1.0")
+            self.assertEqual((code, [refusal["rule"] for refusal in answer["refusals"]]), (REFUSED, ["site-values"]))
+            self.assertIn("/replicas", answer["reason"])
+            self.assertEqual(self.site.call("upgrade", "1.1.0")[0], REFUSED)
+            self.assertEqual(self.site.live(), "1.0.0")
+            cluster.values = "replicas: 3\nextra: {deep: 1}\n"
+            notes = self.site.call("gate", "1.1.0", status=0)[1]["notes"]
+            self.assertTrue(any("/extra" in note for note in notes), notes)
+            self.site.call("upgrade", "1.1.0", status=0)
+
+    def test_in_the_store(self):
+        for text, allowed in (("replicas: 2\n", True), ("replicas: [1]\n", False), ("- 1\n", False), ("a: [", False)):
+            (self.site.store / "values.yaml").write_text(text)
+            self.assertEqual(self.site.call("gate", "1.1.0")[0], 0 if allowed else REFUSED, text)
+
+
 class NoReturn(Case):
     """1.2.0 demands a backup, and releases before it cannot read its data."""
 

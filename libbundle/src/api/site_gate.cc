@@ -8,6 +8,7 @@
 
 #include "api/site_backup.h"
 #include "api/site_release.h"
+#include "api/site_values.h"
 #include "base/time.h"
 #include "bundle/error.h"
 #include "cluster/cluster_state.h"
@@ -19,6 +20,8 @@ using release::GateDirection;
 using release::StoredRelease;
 
 constexpr std::size_t kMaxReason = 512;
+// Of the ConfigMap with the site's own values, which the release's HelmRelease names.
+constexpr std::string_view kValuesName = "bundle-site-values";
 
 std::string this_platform() {
   constexpr std::pair<std::string_view, std::string_view> kNames[] = {
@@ -226,6 +229,10 @@ void SiteGate::ask_cluster() {
         never);
     const cluster::ClusterState state = cluster::read_state(client, site_.cluster->flux_namespace);
     facts_.cluster_problems = cluster::health_problems(state);
+    const auto values = client.get(fmt::format("/api/v1/namespaces/{}/configmaps/{}",
+                                               site_.cluster->flux_namespace, kValuesName));
+    const codec::Json* data = values ? values->find("data") : nullptr;
+    cluster_values_ = data == nullptr ? "" : data->string_or("values.yaml", "");
     if (k8s_was_given_) return;
     facts_.installed_k8s.reset();
     for (const cluster::Node& node : state.nodes) {
@@ -238,8 +245,35 @@ void SiteGate::ask_cluster() {
   }
 }
 
+void SiteGate::check_values(std::string_view text, const std::string& place) {
+  const auto candidate = std::ranges::find(
+      facts_.store, facts_.candidate, [](const StoredRelease& r) { return r.manifest.version; });
+  try {
+    const ValuesCheck check = check_site_values(*store_, candidate->manifest, text, place);
+    std::ranges::copy(check.problems, std::back_inserter(facts_.value_problems));
+    std::ranges::copy(check.notes, std::back_inserter(value_notes_));
+  } catch (const Error& error) {
+    facts_.value_problems.push_back(error.message());
+  }
+}
+
+// Values that the site has set stay over an upgrade: does the next chart take them?
+void SiteGate::ask_values() {
+  facts_.value_problems.clear();
+  value_notes_.clear();
+  if (!is_upgrade()) return;
+  const Path file = store_->root() / "values.yaml";
+  if (store_->fs().status(file)) {
+    check_values(read_text_file(store_->fs(), file, kMaxSiteValuesBytes), file.string());
+  }
+  if (!cluster_values_.empty()) {
+    check_values(cluster_values_, fmt::format("ConfigMap {}", kValuesName));
+  }
+}
+
 GateAnswer SiteGate::ask() {
   ask_cluster();
+  ask_values();
   const UnixTime clock = current_time();
   facts_.now = trust_.site_time(clock);
   facts_.disk_free = store_->fs().free_bytes(store_->root());
@@ -259,6 +293,7 @@ GateAnswer SiteGate::ask() {
   }
   for (const release::HookResult& hook : facts_.hooks) answer.hooks.push_back(to_report(hook));
   answer.notes = decision.notes;
+  std::ranges::copy(value_notes_, std::back_inserter(answer.notes));
   if (facts_.now != clock) {
     answer.notes.push_back(
         fmt::format("by the vendor's time statement it is {}; the clock shows {}",

@@ -31,6 +31,8 @@ class SiteGate {
  private:
   void read_site(const GateOptions& options);
   void ask_cluster();
+  void ask_values();
+  void check_values(std::string_view text, const std::string& place);
   bool is_upgrade() const;
   release::HookResult run_one(const release::Hook& hook, const release::HookContext& context,
                               const Cancel& cancel);
@@ -40,6 +42,9 @@ class SiteGate {
   std::vector<release::Hook> found_hooks_;
   release::SiteConfig site_;
   bool k8s_was_given_ = false;
+  // YAML that the cluster has for the chart (ConfigMap bundle-site-values); empty: none.
+  std::string cluster_values_;
+  std::vector<std::string> value_notes_;
   release::GateFacts facts_;
 };
 

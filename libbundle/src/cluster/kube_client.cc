@@ -109,6 +109,15 @@ std::vector<Json> KubeClient::list(const std::string& path) {
   return items;
 }
 
+std::optional<Json> KubeClient::get(const std::string& path) {
+  try {
+    return receive(request(path), fmt::format("read {}", path));
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) throw;
+    return std::nullopt;
+  }
+}
+
 void KubeClient::merge_patch(const std::string& path, const Json& patch) {
   transfer::HttpRequest change = request(path);
   change.method = "PATCH";

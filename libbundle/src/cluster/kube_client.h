@@ -1,6 +1,7 @@
 // The Kubernetes API, as far as a site's upgrade needs it: lists are read and fields are set.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ class KubeClient {
   // Error{json_invalid}; more than kMaxListItems Error{limit}.
   // All calls throw Error{network|timeout|tls_failed|auth_failed|http_status|cancelled}.
   std::vector<codec::Json> list(const std::string& path);
+  // One object; nothing when there is none of this name.
+  std::optional<codec::Json> get(const std::string& path);
   // JSON merge patch (RFC 7386) of one object. Setting the same again is no change.
   void merge_patch(const std::string& path, const codec::Json& patch);
 
