@@ -171,7 +171,10 @@ def start_k3s(context):
     _default_route(context)
     context.run("systemctl", "daemon-reload")
     context.run("systemctl", "enable", "k3s.service")
-    context.run("systemctl", *(["restart"] if new else ["start"]), "--no-block", "k3s.service")
+    if new:
+        # To its end, or the server that is on its way out would answer for the new one.
+        context.run("systemctl", "stop", "k3s.service")
+    context.run("systemctl", "start", "--no-block", "k3s.service")
     wait_until(lambda: k3s_ready(context), "k3s did not become ready", "journalctl -u k3s shows why.")
     return f"k3s {releases.manifest(context)['k8s']['version']} is ready"
 
