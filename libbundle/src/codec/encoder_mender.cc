@@ -82,17 +82,24 @@ bool EncoderMatch::mend_with_flush(const BlockStart& at, const BlockStart& end) 
   using Flush = DeflateEncoder::Flush;
   const EncoderSpec spec = mender_->spec;
   for (const BlockStart& start : {mender_->start, part_start_}) {
+    std::unique_ptr<EncoderRunner> best;
+    FlushAt best_flush;
     for (const Flush kind : {Flush::sync, Flush::full}) {
       if (kind == Flush::full && spec.family != kZlibFamily) break;
       flushes_.push_back({at.plain, kind});
       auto runner = runner_at(spec, start, flushes_);
-      if (runner != nullptr && runner->matched_bits() >= end.bit) {
-        if (start.plain != part_start_.plain) end_part(start, false);
-        go_on_with(std::move(runner));
-        return true;
-      }
       flushes_.pop_back();
+      if (runner == nullptr || runner->matched_bits() < end.bit) continue;
+      // Both make the same marker: what follows tells them apart.
+      if (best != nullptr && runner->matched_bits() <= best->matched_bits()) continue;
+      best = std::move(runner);
+      best_flush = {at.plain, kind};
     }
+    if (best == nullptr) continue;
+    if (start.plain != part_start_.plain) end_part(start, false);
+    flushes_.push_back(best_flush);
+    go_on_with(std::move(best));
+    return true;
   }
   return false;
 }
