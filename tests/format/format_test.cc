@@ -136,6 +136,53 @@ TEST(Recipe, RoundTripJoinsNeighbours) {
   EXPECT_EQ(played.runs[4].offset, 30U);
 }
 
+TEST(Recipe, PartsOfStreamsRoundTrip) {
+  using codec::DeflateEncoder;
+  const Index index = sample_index();
+  const std::vector<codec::StreamPart> parts = {
+      {5000,
+       16'003,
+       false,
+       {{100, DeflateEncoder::Flush::sync}, {5000, DeflateEncoder::Flush::full}}},
+      {40, 13, true, {}},
+      {7, 8, false, {}}};
+  RecipeWriter writer;
+  writer.begin_deflate({2, Bytes{6}}, parts);
+  writer.add_run({1, 0, 30, 1});
+  writer.end_segment();
+  const Bytes recipe = writer.take();
+  const Played played = play(recipe, index);
+  ASSERT_EQ(played.segments.size(), 1U);
+  EXPECT_EQ(played.segments[0].kind, SegmentKind::deflate_parts);
+  ASSERT_EQ(played.segments[0].parts.size(), parts.size());
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    EXPECT_EQ(played.segments[0].parts[i].plain, parts[i].plain);
+    EXPECT_EQ(played.segments[0].parts[i].bits, parts[i].bits);
+    EXPECT_EQ(played.segments[0].parts[i].verbatim, parts[i].verbatim);
+    EXPECT_EQ(played.segments[0].parts[i].flushes, parts[i].flushes);
+  }
+  EXPECT_EQ(verbatim_bytes(played.segments[0].parts), 2U);
+}
+
+TEST(Recipe, BadPartsAreRefused) {
+  const Index index = sample_index();
+  const auto refused = [&](const std::vector<codec::StreamPart>& parts) {
+    RecipeWriter writer;
+    writer.begin_deflate({2, Bytes{6}}, parts);
+    writer.add_run({1, 0, 30, 1});
+    writer.end_segment();
+    const Bytes recipe = writer.take();
+    EXPECT_THROW(play(recipe, index), Error);
+  };
+  refused({{10, 15, false, {}}});                                         // no byte boundary
+  refused({{10, 0, false, {}}});                                          // no bits
+  refused({{kMaxPartPlain + 1, 8, false, {}}});                           // too long
+  refused({{10, 1'000'000, false, {}}});                                  // more bits than can be
+  refused({{10, 8, false, {{11, codec::DeflateEncoder::Flush::sync}}}});  // behind its end
+  refused(
+      std::vector<codec::StreamPart>(2, {kMaxPartPlain, (kMaxVerbatimBytes + 8) * 4, true, {}}));
+}
+
 TEST(Recipe, BaseRunsRoundTrip) {
   Index index = sample_index();
   index.base_blobs = {{sha256({}), 1000}, {sha256(as_bytes("x")), 500}};
