@@ -81,7 +81,7 @@ def tree_bytes(folder):
     return total
 
 
-STORE_FILES = {".lock", "active", "audit.log", "blobs", "channels", "index.json", "oci-layout", "releases", "staging",
+STORE_FILES = {".lock", ".upgrade.lock", "active", "audit.log", "blobs", "channels", "index.json", "oci-layout", "releases", "staging",
                "trust"}
 
 
