@@ -3,16 +3,20 @@
 what changes between two releases, rollback over a point of no return with its backup."""
 import json
 import pathlib
+import sys
 import tarfile
 import tempfile
 import unittest
 
-import site_world
+import site_world  # puts the folders of the other helpers on the path
 import tools
 from fake_cluster import TOKEN, FakeCluster
 from site_world import Site, vendor
 
-NOT_FOUND, REFUSED, CORRUPT = 3, 74, 71
+sys.path.insert(0, str(site_world.TESTS / "fault"))
+import bundle_parts  # noqa: E402
+
+NOT_FOUND, UNSUPPORTED, REFUSED, CORRUPT = 3, 10, 74, 71
 
 
 def tearDownModule():
@@ -151,6 +155,57 @@ class SiteValues(Case):
         for text, allowed in (("replicas: 2\n", True), ("replicas: [1]\n", False), ("- 1\n", False), ("a: [", False)):
             (self.site.store / "values.yaml").write_text(text)
             self.assertEqual(self.site.call("gate", "1.1.0")[0], 0 if allowed else REFUSED, text)
+
+
+class NewerTools(Case):
+    """A release in a form that these tools do not know brings the tools that do."""
+
+    PACKAGE = "bundle-tools_9.0_amd64.deb"
+
+    def make(self, files, key=None):
+        inputs, out = self.folder / "in", self.folder / "new"
+        (inputs / "helm").mkdir(parents=True)
+        (inputs / "helm/Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.1.1\n")
+        for name in files:
+            (inputs / name).write_bytes(b"a package, " * 1000)
+        spec = site_world.SPEC.format(version="1.1.1", upgrade_from='"1.0.x"', k3s="v1.31.6+k3s1", more="")
+        spec = spec[:spec.index("  artifacts:")] + spec[spec.index("app:"):]
+        listed = ", ".join(f"{{name: {name}, path: {name}}}" for name in files)
+        (inputs / "release.yaml").write_text(spec + f"files: [{listed}]\n")
+        tools.make_bundle(inputs / "release.yaml", out, vendor().key, "--fast")
+        bundle = bundle_parts.Bundle(out)
+        manifest = bundle.document("manifest.json")
+        manifest.update(minimumReader=99, somethingNew={"of": "the future"})
+        bundle.set_document("manifest.json", manifest)
+        bundle.head["manifest.json"] += b"\n"
+        bundle.settle()
+        bundle.sign(key or vendor().key)
+        return bundle
+
+    def test_are_verified_and_staged(self):
+        bundle = self.make([self.PACKAGE, "other.deb"])
+        plan = tools.run(tools.IMPORT, "plan", bundle.folder, "--store", self.site.store, "--json", check=UNSUPPORTED)
+        self.assertIn("an import puts the newer tools", json.loads(plan.stdout)["hint"])
+        self.assertFalse((self.site.store / "tools").exists())
+        result = tools.run(tools.IMPORT, "import", bundle.folder, "--store", self.site.store, "--json", "--quiet", check=UNSUPPORTED)
+        answer = json.loads(result.stdout)
+        self.assertIn("needs a reader of version 99", answer["message"])
+        self.assertIn("dpkg -i", answer["hint"])
+        staged = self.site.store / "tools/1.1.1"
+        self.assertEqual([path.name for path in staged.iterdir()], [self.PACKAGE])
+        self.assertEqual(tools.file_digest(staged / self.PACKAGE), tools.file_digest(self.folder / "in" / self.PACKAGE))
+        self.assertEqual(self.site.live(), "1.0.0")
+
+    def test_of_somebody_else_are_not(self):
+        tools.run(tools.MAKE, "keygen", "--out", self.folder / "other", "--no-password", check=0)
+        bundle = self.make([self.PACKAGE], self.folder / "other.key")
+        tools.run(tools.IMPORT, "import", bundle.folder, "--store", self.site.store, check=38)
+        self.assertFalse((self.site.store / "tools").exists())
+
+    def test_release_without_them_says_so(self):
+        bundle = self.make(["other.deb"])
+        result = tools.run(tools.IMPORT, "import", bundle.folder, "--store", self.site.store, "--json", check=UNSUPPORTED)
+        self.assertIn("brings no newer tools", json.loads(result.stdout)["hint"])
 
 
 class NoReturn(Case):

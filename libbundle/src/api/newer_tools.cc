@@ -39,7 +39,7 @@ std::vector<Tool> tools_of(const unpack::VerifiedHead& head) {
   if (files == nullptr || !files->is_array()) return tools;
   for (const codec::Json& file : files->as_array()) {
     const std::string name = file.string_or("name", "");
-    const std::string digest = file.string_or("sha256", "");
+    const std::string digest = "sha256:" + file.string_or("sha256", "");
     if (!is_tool_name(name) || !Digest::is_valid(digest)) continue;
     const format::BlobEntry* blob = unpack::find_blob(head.blobs, Digest::parse(digest));
     if (blob != nullptr && blob->size <= kMaxToolBytes && tools.size() < kMaxTools) {
