@@ -113,7 +113,7 @@ class ZlibDeflate::Encoder {
     current_ = {kNoMatch, 0};
     literal_pending_ = false;
     dictionary = dictionary.last(std::min<size_t>(dictionary.size(), kHalfWindow));
-    std::memcpy(window_, dictionary.data(), dictionary.size());
+    std::copy(dictionary.begin(), dictionary.end(), window_);
     end_ = static_cast<uint32_t>(dictionary.size());
     for (; position_ + kMinMatch <= end_; ++position_) insert(position_);
     missed_ = end_ - position_;
