@@ -1,16 +1,21 @@
 """mirror-sync from nginx into stores: what it fetches, what it costs when nothing is new, and what it says."""
 
+import http.client
 import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
 
-from origin_world import Liar, Nginx, Vendor, tools
+from origin_world import TESTS, Liar, Nginx, Vendor, tools
+
+sys.path.insert(0, str(TESTS / "registry"))
+from push_world import DockerRegistry, Proxy, manifest  # noqa: E402
 
 FULL = os.environ.get("BUNDLE_FULL") == "1"
 MIRROR = tools.BIN / "tools" / "mirror-sync"
@@ -156,6 +161,67 @@ class FromNginx(Case):
             self.assertTrue(problem["repaired"])
             self.assertEqual(self.mirror(command="check")["problems"], [])
         tools.assert_clean_store(self, self.store(), ["1.0.0"])
+
+
+@unittest.skipUnless(DockerRegistry.program, "docker-registry is not installed")
+class IntoARegistry(Case):
+    def config_for(self, address, **more):
+        registry = {"name": "harbor", "address": f"{address}/mirror", "insecure": True, "singlePlatform": True, **more}
+        self.write_config(self.origin, mirror={"registries": ["harbor"]}, registries=[registry])
+
+    def pair(self, *options, **more):
+        store, registry = self.mirror(*options, **more)["releases"]
+        self.assertEqual((store["store"], registry["store"], registry["to_registry"]), ("site", "harbor", True))
+        return store["state"], registry["state"], registry["version"]
+
+    def test_the_channels_release_is_pushed_once(self):
+        self.publish("1.0.0")
+        with DockerRegistry() as address:
+            proxy = Proxy(address, lambda *_: None)
+            front = self.enterContext(proxy)
+            self.config_for(front)
+            self.assertEqual(self.pair("--dry-run"), ("pending", "pending", ""))
+            self.assertEqual(self.pair(), ("synced", "synced", "1.0.0"))
+            self.assertIsNotNone(manifest(address, "mirror/docker.io/library/redis", "7"))
+            asked = len(proxy.requests)
+            self.assertEqual(self.pair(), ("current", "current", "1.0.0"))
+            self.assertEqual(len(proxy.requests), asked)  # nothing new: the registry is not even asked
+            self.publish("1.1.0")
+            self.assertEqual(self.pair(), ("synced", "synced", "1.1.0"))
+
+    def test_a_registry_that_fails_is_tried_again(self):
+        self.publish("1.0.0")
+        self.config_for("127.0.0.1:1")
+        self.assertEqual(self.pair(check=80), ("synced", "failed", "1.0.0"))
+        with DockerRegistry() as address:
+            self.config_for(address)
+            self.assertEqual(self.pair(), ("current", "synced", "1.0.0"))
+
+    def test_check_and_repair(self):
+        self.publish("1.0.0")
+        with DockerRegistry() as address:
+            self.config_for(address)
+            self.mirror()
+            self.assertEqual(self.mirror(command="check")["problems"], [])
+            connection = http.client.HTTPConnection(address, timeout=60)
+            digest = self.redis_digest()
+            self.addCleanup(connection.close)
+            connection.request("DELETE", f"/v2/mirror/docker.io/library/redis/manifests/{digest}")
+            self.assertEqual(connection.getresponse().status, 202)
+            (problem,) = self.mirror(command="check", check=71)["problems"]
+            self.assertEqual((problem["store"], problem["digest"]), ("harbor", digest))
+            (problem,) = self.mirror("--repair", command="check")["problems"]
+            self.assertTrue(problem["repaired"])
+            self.assertIsNotNone(manifest(address, "mirror/docker.io/library/redis", "7"))
+
+    def redis_digest(self):
+        images = json.loads((self.store() / "releases" / "1.0.0" / "manifest.json").read_text())["images"]
+        return next(image["digest"] for image in images if "redis" in image["name"])
+
+    def test_names_are_checked(self):
+        self.publish("1.0.0")
+        self.config_for("registry.example.com", name="site")
+        self.assertIn("is the name of a store", tools.run(MIRROR, "run", "--config", self.config, check=21).stderr)
 
 
 class Rules(Case):

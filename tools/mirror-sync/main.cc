@@ -18,7 +18,7 @@ void add_config(cxxopts::OptionAdder& add) {
 
 void add_choice(cxxopts::OptionAdder& add) {
   add_config(add);
-  add("store", "only this store of the configuration; may be repeated",
+  add("store", "only this store or registry of the configuration; may be repeated",
       cxxopts::value<std::vector<std::string>>());
 }
 
@@ -36,6 +36,9 @@ void print_release(const bundle::MirroredRelease& release) {
     fmt::print("{}: FAILED: {}\n  next: {}\n", what, release.message, release.hint);
   } else if (release.state == "current") {
     fmt::print("{}: nothing new\n", what);
+  } else if (release.to_registry) {
+    fmt::print("{}: {}, {} {}\n", what, release.state, format_size(release.bytes_sent),
+               release.state == "pending" ? "would be sent" : "sent");
   } else {
     fmt::print("{}: {}, {} new, {} {}\n", what, release.state, format_size(release.bytes_new),
                format_size(release.bytes_fetched),

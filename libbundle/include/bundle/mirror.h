@@ -18,7 +18,7 @@ struct MirrorOptions {
   bool outside_window = false;      // do not look at the configured windows
 };
 
-// One release for one store.
+// One release for one store or registry.
 struct MirroredRelease {
   std::string origin;
   std::string channel;
@@ -33,6 +33,9 @@ struct MirroredRelease {
   int exit_status = 0;
   std::string message;
   std::string hint;
+  // `store` is a registry: the release was pushed into it from a store, and nothing was fetched.
+  bool to_registry = false;
+  std::uint64_t bytes_sent = 0;  // pending: that would be sent
 };
 
 struct MirrorReport {

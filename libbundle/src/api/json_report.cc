@@ -182,6 +182,7 @@ std::string to_json(const MirrorReport& r) {
             item.set("origin", m.origin).set("channel", m.channel).set("store", m.store);
             item.set("version", m.version).set("state", m.state).set("removed", m.removed);
             item.set("bytes_fetched", m.bytes_fetched).set("bytes_new", m.bytes_new);
+            item.set("to_registry", m.to_registry).set("bytes_sent", m.bytes_sent);
             item.set("exit_status", m.exit_status).set("message", m.message).set("hint", m.hint);
             return item;
           }));

@@ -12,6 +12,7 @@
 #include "api/report.h"
 #include "bundle/error.h"
 #include "bundle/import.h"
+#include "bundle/push.h"
 #include "bundle/site.h"
 #include "bundle/trust.h"
 #include "format/limits.h"
@@ -25,6 +26,7 @@ using api::ChannelMemory;
 using release::Mirror;
 using release::MirrorConfig;
 using release::MirrorOrigin;
+using release::MirrorRegistry;
 using release::MirrorStore;
 
 struct LoadedConfig {
@@ -48,6 +50,23 @@ void tell(MirroredRelease& release, const Error& error) {
   release.exit_status = exit_status(error.code());
   release.message = error.message();
   release.hint = error.hint();
+}
+
+PushOptions push_options(const MirrorConfig& config, const MirrorRegistry& registry,
+                         const MirrorStore& store, const std::string& version) {
+  PushOptions options;
+  options.store = store.path;
+  options.version = version;
+  options.to = registry.address;
+  options.names = registry.repository_names ? PushNames::repository : PushNames::full;
+  options.access = {registry.auth_file, {}, registry.ca};
+  if (registry.insecure) {
+    options.access.insecure = {registry.address.substr(0, registry.address.find('/'))};
+  }
+  options.single_platform = registry.single_platform;
+  options.connections = config.connections;
+  options.bytes_per_second = config.bytes_per_second;
+  return options;
 }
 
 // One run over all mirrors of a configuration.
@@ -81,6 +100,13 @@ class MirrorRun {
 
  private:
   bool may_run() const { return options_.outside_window || is_open(config_, current_time()); }
+
+  void require_window() const {
+    if (!may_run()) {
+      throw Error(ErrorCode::busy, "the window has closed; the rest follows in the next one",
+                  "Nothing has to be done. --outside-window does not wait.");
+    }
+  }
 
   bool is_chosen(const std::string& store) const {
     return options_.stores.empty() ||
@@ -137,12 +163,15 @@ class MirrorRun {
         entry.store = store;
         if (is_chosen(store)) report_.releases.push_back(entry);
       }
-      return;
+      return;  // for its registries as well: the stores tell why
     }
     if (!news.unchanged) memory = {digest_, news.validator, 0, {}};
     const ChannelMemory before = memory;
     for (const std::string& name : mirror.stores) {
       if (is_chosen(name)) run_store(mirror, channel, config_.store(name), memory);
+    }
+    for (const std::string& name : mirror.registries) {
+      if (is_chosen(name)) run_registry(mirror, channel, config_.registry(name), memory);
     }
     const bool moved = !news.unchanged || memory.stores != before.stores;
     if (!options_.dry_run && moved) state_.remember(origin.name, channel, memory);
@@ -172,6 +201,56 @@ class MirrorRun {
       tell(entry, error);
     }
     report_.releases.push_back(std::move(entry));
+  }
+
+  // What the first store has goes into the registry, too.
+  void run_registry(const Mirror& mirror, const std::string& channel,
+                    const MirrorRegistry& registry, ChannelMemory& memory) {
+    MirroredRelease entry{
+        mirror.origin, channel, registry.name, {}, "current", 0, 0, {}, 0, {}, {}};
+    entry.to_registry = true;
+    try {
+      const MirrorStore& store = config_.store(mirror.stores.front());
+      const auto held = memory.stores.find(store.name);
+      if (held != memory.stores.end()) {
+        entry.version = held->second;
+        const auto pushed = memory.stores.find(registry.name);
+        const bool known = pushed != memory.stores.end() && pushed->second == entry.version;
+        if (!known) push(registry, store, memory, entry);
+      } else if (options_.dry_run) {
+        entry.state = "pending";  // with what the store does not have yet
+      } else {
+        throw Error(ErrorCode::release_incomplete,
+                    fmt::format("store {} does not have the release of channel {} yet", store.name,
+                                channel),
+                    "It is pushed as soon as the store has it; the store's own line tells why it "
+                    "has not.");
+      }
+    } catch (const Error& error) {
+      tell(entry, error);
+    }
+    report_.releases.push_back(std::move(entry));
+  }
+
+  void push(const MirrorRegistry& registry, const MirrorStore& store, ChannelMemory& memory,
+            MirroredRelease& entry) {
+    require_window();
+    PushOptions options = push_options(config_, registry, store, entry.version);
+    options.dry_run = options_.dry_run;
+    const PushReport report = push_release(options, progress_, cancel_);
+    entry.bytes_sent = report.bytes_sent;
+    for (const PushedArtifact& artifact : report.artifacts) {
+      if (artifact.exit_status != 0) {
+        entry.state = "failed";
+        entry.exit_status = artifact.exit_status;
+        entry.message = artifact.message;
+        entry.hint = artifact.hint;
+        return;
+      }
+      if (artifact.state == "pushed") entry.state = "synced";
+      if (artifact.state == "pending") entry.state = "pending";
+    }
+    if (!options_.dry_run) memory.stores[registry.name] = entry.version;
   }
 
   // Nothing new is good only as long as the pointer is: somebody may hold the news back.
@@ -208,10 +287,7 @@ class MirrorRun {
 
   void sync(const Mirror& mirror, const MirrorStore& store, const std::string& version,
             const std::string& channel, MirroredRelease& entry) {
-    if (!may_run()) {
-      throw Error(ErrorCode::busy, "the window has closed; the rest follows in the next one",
-                  "Nothing has to be done. --outside-window does not wait.");
-    }
+    require_window();
     const ImportOptions options = import_options(mirror, store, version, channel);
     if (options_.dry_run) {
       const ImportPlanReport plan = plan_import(options, cancel_);
@@ -336,6 +412,34 @@ void repair_release(const MirrorConfig& config, const MirrorStore& store,
   import_release(options, progress, cancel);
 }
 
+// Registries are asked for every manifest and blob of what was pushed into them.
+void check_registries(const MirrorOptions& options, const MirrorConfig& config,
+                      const api::MirrorState& state, bool repair, MirrorCheck& check,
+                      Progress& progress, const Cancel& cancel) {
+  for (const Mirror& mirror : config.mirrors) {
+    for (const std::string& channel : mirror.channels) {
+      const ChannelMemory memory = state.recall(mirror.origin, channel);
+      for (const std::string& name : mirror.registries) {
+        const auto held = memory.stores.find(name);
+        const bool chosen = options.stores.empty() ||
+                            std::ranges::find(options.stores, name) != options.stores.end();
+        if (held == memory.stores.end() || !chosen) continue;
+        PushOptions push = push_options(config, config.registry(name),
+                                        config.store(mirror.stores.front()), held->second);
+        push.recheck = true;
+        push.dry_run = !repair;
+        for (const PushedArtifact& artifact : push_release(push, progress, cancel).artifacts) {
+          if (artifact.state == "present") continue;
+          const bool failed = artifact.exit_status != 0;
+          check.problems.push_back({name, held->second, artifact.digest,
+                                    failed ? artifact.message : artifact.target + " is not whole",
+                                    artifact.state == "pushed"});
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 
 MirrorReport run_mirror(const MirrorOptions& options, Progress& progress, const Cancel& cancel) {
@@ -355,7 +459,8 @@ MirrorCheck check_mirror(const MirrorOptions& options, bool repair, Progress& pr
                          const Cancel& cancel) {
   FileSystem& fs = posix_file_system();
   const MirrorConfig config = load_config(fs, options.config).config;
-  const auto lock = api::MirrorState(fs, config.state).lock();
+  api::MirrorState state(fs, config.state);
+  const auto lock = state.lock();
   MirrorCheck check;
   for (const MirrorStore& store : config.stores) {
     const bool chosen = options.stores.empty() ||
@@ -381,6 +486,7 @@ MirrorCheck check_mirror(const MirrorOptions& options, bool repair, Progress& pr
           {store.name, problem.release, problem.digest, problem.problem, !left});
     }
   }
+  check_registries(options, config, state, repair, check, progress, cancel);
   return check;
 }
 

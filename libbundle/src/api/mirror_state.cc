@@ -36,6 +36,10 @@ MirroredRelease read_release(const Json& json) {
   release.exit_status = static_cast<int>(json.at("exit_status").as_int());
   release.message = json.at("message").as_string();
   release.hint = json.at("hint").as_string();
+  if (const Json* to_registry = json.find("to_registry")) {
+    release.to_registry = to_registry->as_bool();
+    release.bytes_sent = json.at("bytes_sent").as_size();
+  }
   return release;
 }
 

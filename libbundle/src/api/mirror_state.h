@@ -18,8 +18,9 @@ inline constexpr std::uint64_t kMaxMirrorStateBytes = 16 * 1024 * 1024;
 struct ChannelMemory {
   std::string config;  // digest of the configuration that it was done by
   transfer::Validator validator;
-  UnixTime expires = 0;                       // of the pointer
-  std::map<std::string, std::string> stores;  // name to version: these have all that was asked for
+  UnixTime expires = 0;  // of the pointer
+  // Name of a store or registry to version: these have all that was asked for.
+  std::map<std::string, std::string> stores;
 };
 
 // Files that cannot be read count as forgotten: everything is looked at again.

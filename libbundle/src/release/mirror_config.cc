@@ -38,6 +38,7 @@ class Reader {
     }
     check_unique("origins", config_.origins);
     check_unique("stores", config_.stores);
+    read_registries(root);
     read_mirrors(root.at("mirrors").as_array());
     read_limits(root);
     return std::move(config_);
@@ -65,6 +66,27 @@ class Reader {
     return std::ranges::any_of(items, [&](const auto& item) { return item.name == name; });
   }
 
+  static bool flag(const Json& item, std::string_view key) {
+    const Json* value = item.find(key);
+    return value != nullptr && value->as_bool();
+  }
+
+  void read_registries(const Json& root) {
+    const Json* list = root.find("registries");
+    if (list == nullptr) return;
+    for (const Json& item : list->as_array()) {
+      config_.registries.push_back(
+          {item.at("name").as_string(), item.at("address").as_string(), item.string_or("ca", ""),
+           item.string_or("authfile", ""), flag(item, "insecure"),
+           item.string_or("names", "full") == "repository", flag(item, "singlePlatform")});
+      if (has(config_.stores, config_.registries.back().name)) {
+        fail(fmt::format("/registries/{}/name", config_.registries.size() - 1),
+             "is the name of a store");
+      }
+    }
+    check_unique("registries", config_.registries);
+  }
+
   void read_mirrors(const Json::Array& mirrors) {
     for (std::size_t i = 0; i < mirrors.size(); ++i) {
       const std::string pointer = fmt::format("/mirrors/{}", i);
@@ -76,6 +98,13 @@ class Reader {
       for (std::size_t k = 0; k < mirror.stores.size(); ++k) {
         if (has(config_.stores, mirror.stores[k])) continue;
         fail(fmt::format("{}/stores/{}", pointer, k), "names no store");
+      }
+      if (const Json* registries = mirrors[i].find("registries")) {
+        mirror.registries = strings(*registries);
+      }
+      for (std::size_t k = 0; k < mirror.registries.size(); ++k) {
+        if (has(config_.registries, mirror.registries[k])) continue;
+        fail(fmt::format("{}/registries/{}", pointer, k), "names no registry");
       }
       if (const Json* keep = mirrors[i].find("keep")) mirror.keep = keep->as_size();
       if (const Json* versions = mirrors[i].find("versions")) {
@@ -130,6 +159,10 @@ const MirrorOrigin& MirrorConfig::origin(std::string_view name) const {
 
 const MirrorStore& MirrorConfig::store(std::string_view name) const {
   return *std::ranges::find(stores, name, &MirrorStore::name);
+}
+
+const MirrorRegistry& MirrorConfig::registry(std::string_view name) const {
+  return *std::ranges::find(registries, name, &MirrorRegistry::name);
 }
 
 MirrorConfig parse_mirror_config(std::string_view text, const std::string& file) {

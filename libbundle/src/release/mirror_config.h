@@ -26,9 +26,21 @@ struct MirrorStore {
   Path trust;  // pinned at the first sync
 };
 
+// A registry that gets what a store has.
+struct MirrorRegistry {
+  std::string name;
+  std::string address;  // REGISTRY[/PREFIX]
+  Path ca;
+  Path auth_file;
+  bool insecure = false;          // spoken to without TLS
+  bool repository_names = false;  // without the registry that an image comes from
+  bool single_platform = false;
+};
+
 struct Mirror {
   std::string origin;
   std::vector<std::string> stores;
+  std::vector<std::string> registries;  // get the channel's release from the first store
   std::vector<std::string> channels;
   std::vector<VersionPattern> versions;  // further releases besides those of the channels
   std::size_t keep = 0;                  // newest releases that stay in the stores; 0: all
@@ -39,6 +51,7 @@ struct MirrorConfig {
   Path metrics;  // empty: none
   std::vector<MirrorOrigin> origins;
   std::vector<MirrorStore> stores;
+  std::vector<MirrorRegistry> registries;
   std::vector<Mirror> mirrors;
   std::uint64_t bytes_per_second = 0;
   unsigned connections = 4;
@@ -49,6 +62,7 @@ struct MirrorConfig {
   // Names in `mirrors` are known ones.
   const MirrorOrigin& origin(std::string_view name) const;
   const MirrorStore& store(std::string_view name) const;
+  const MirrorRegistry& registry(std::string_view name) const;
 };
 
 inline constexpr std::size_t kMaxMirrorConfigBytes = 4 * 1024 * 1024;

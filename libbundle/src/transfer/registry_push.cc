@@ -147,7 +147,21 @@ class Push {
       for (const auto& [subject, referrers] : subjects(item)) {
         if (!is_listed(repository, subject, referrers)) item.unlisted.insert(subject);
       }
+      if (work_.dry_run && work_.single_platform) expect_gaps(item, single);
     });
+  }
+
+  // What the registry would refuse is not what it lacks. Indexes come before their children.
+  static void expect_gaps(Item& item, const Document* single) {
+    const auto& documents = item.closure.documents;
+    for (auto at = documents.rbegin(); at != documents.rend(); ++at) {
+      const Digest& digest = at->descriptor.digest;
+      if (!item.missing.contains(digest) || !has_gaps(item, *at)) continue;
+      item.refused.insert(digest);
+      item.missing.erase(digest);
+    }
+    const bool refused = item.refused.contains(item.closure.root.descriptor.digest);
+    if (refused && single == nullptr) item.missing_tags.erase(item.artifact->target.tag);
   }
 
   static std::map<std::string, Digest> tags(const Item& item) {
