@@ -72,7 +72,9 @@ make_tools() {
     mkdir -p "$root/usr/share/doc"
     mv "$root/usr/share/doc/bundle" "$root/usr/share/doc/bundle-tools"
     ln -s bundle-tools "$root/usr/share/doc/bundle"
-    strip --strip-unneeded "$root"/usr/bin/*
+    for program in "$root"/usr/bin/*; do
+        case $program in *.sh) ;; *) strip --strip-unneeded "$program" ;; esac
+    done
     compress_texts "$root/usr/share/man"
     mkdir -p "$root/DEBIAN" "$work/shlibs/debian"
     echo 'Source: bundle' > "$work/shlibs/debian/control"

@@ -30,6 +30,12 @@ class Vendor:
         self.trust = self.folder / "trust"
         self.sizes = {"image_bytes": image_bytes, "disk_bytes": disk_bytes}
         self.inputs = {}
+        self.own = None
+
+    def start_anew(self, folder):
+        """From now on pointers go into this folder, and bundles are copies in it: promotions of before are not in them."""
+        self.own = pathlib.Path(folder)
+        self.trust = self.own / "trust"
 
     def bundle(self, version, base=None, **more):
         """Makes the bundle of a version once, or its delta to `base`; returns its folder."""
@@ -39,7 +45,11 @@ class Vendor:
             options = [] if base is None else ["--base", self.bundle(base)]
             tools.make_bundle(self.release(version, **more), out, self.key, "--fast", *options,
                               env={"SOURCE_DATE_EPOCH": str(int(time.time()) // 86400 * 86400)})
-        return out
+        if self.own is None:
+            return out
+        if not (self.own / name).exists():
+            shutil.copytree(out, self.own / name)
+        return self.own / name
 
     def release(self, version, upgrade_from="", more=""):
         if version in self.inputs:

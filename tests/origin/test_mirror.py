@@ -37,7 +37,7 @@ class Case(unittest.TestCase):
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
-        VENDOR.trust = self.work / "trust"
+        VENDOR.start_anew(self.work / "vendor")
         self.origin = self.work / "origin"
         self.config = self.work / "mirror.yaml"
 

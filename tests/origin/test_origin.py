@@ -45,8 +45,7 @@ class Case(unittest.TestCase):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
         self.origin, self.store = self.work / "origin", self.work / "store"
-        # Each test moves pointers of its own.
-        VENDOR.trust = self.work / "trust"
+        VENDOR.start_anew(self.work / "vendor")
 
     def at(self, *versions):
         """An origin whose channel stands at the last of `versions`; deltas between neighbours are there."""
@@ -353,7 +352,7 @@ class FromNginx(Case):
         global VENDOR
         small, VENDOR = VENDOR, Vendor(self.work, image_bytes=64 << 20, disk_bytes=2 << 20)
         try:
-            VENDOR.trust = self.work / "trust"
+            VENDOR.start_anew(self.work / "vendor")
             self.at("1.0.0", "1.1.0")
             with Nginx(self.origin) as server:
                 self.fetch(server.url, "--release", "1.0.0")
@@ -434,7 +433,7 @@ class Faults(Case):
     @classmethod
     def setUpClass(cls):
         cls.shared = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
-        VENDOR.trust = cls.shared / "trust"
+        VENDOR.start_anew(cls.shared / "vendor")
         cls.good = cls.shared / "origin"
         VENDOR.promote("1.0.0")
         VENDOR.publish(cls.good, VENDOR.bundle("1.0.0"))
