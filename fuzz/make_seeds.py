@@ -15,6 +15,8 @@ import sys
 import tarfile
 import zlib
 
+import zstandard
+
 ROOT = pathlib.Path(__file__).resolve().parent
 DATA = ROOT.parent / "tests/data/schemas"
 MAX_SEED = 32 * 1024
@@ -56,6 +58,8 @@ def bundle_seeds(folder):
     put("index", "base_runs", b"\x01\x03" + bytes([0x8E, 0x10, 0, 0xC8, 1, 0x1E, 0, 2, 0x2D, 1, 4]))
     put("blob_list", "list", files["blobs.list"])
     put("blob_list", "base_list", b"".join(reversed(files["blobs.list"].splitlines(keepends=True))))
+    frame = zstandard.ZstdCompressor(level=19).compress(b"{}" + bytes(range(32)) + bytes([5, 0, 0, 0, 0, 0]))
+    put("documents", "one_blob", struct.pack("<HH", 2, 1) + frame)
     put("manifest", "manifest", files["manifest.json"])
     put("json", "manifest", files["manifest.json"])
     for name in ("statement.json", "carrier.json"):

@@ -50,6 +50,7 @@ TEST(FormatDocs, LimitsAreTheCodes) {
       {"kMaxWindowLog", kMaxWindowLog},
       {"kMaxReferenceBytes", kMaxReferenceBytes},
       {"kMaxReferencedGroupBytes", kMaxReferencedGroupBytes},
+      {"kMaxDifferenceTable", kMaxDifferenceTable},
       {"kMaxReferenceListBytes", kMaxReferenceListBytes},
       {"kMaxRecipeBytes", kMaxRecipeBytes},
       {"kMaxLiteral", kMaxLiteral},
@@ -88,7 +89,7 @@ TEST(FormatDocs, MagicsAndSizesAreTheCodes) {
 TEST(FormatDocs, FeaturesAndFamiliesAreTheCodes) {
   const std::string doc = read_doc();
   const auto features = rows(section(doc, "### 4.4 Features"), "([0-9]+)");
-  EXPECT_EQ(features.size(), 9U);
+  EXPECT_EQ(features.size(), 11U);
   for (const Feature feature : known_features()) {
     EXPECT_TRUE(features.contains(std::to_string(static_cast<std::uint32_t>(feature))));
   }

@@ -4,6 +4,7 @@
 
 #include "bundle/error.h"
 #include "format/blob_list.h"
+#include "format/document_pack.h"
 #include "format/index.h"
 #include "format/recipe.h"
 #include "format/volume.h"
@@ -362,6 +363,34 @@ TEST(FileLists, RoundTripSortsAndRefuses) {
     EXPECT_EQ(error_of([&] { decode_file_list(ByteView(list).first(size), "v"); }),
               ErrorCode::volume_corrupt);
   }
+}
+
+TEST(DocumentPack, RoundTripInFewBytesABlob) {
+  std::vector<BlobEntry> blobs;
+  for (std::uint32_t i = 0; i < 1000; ++i) {
+    const auto bytes = std::array{static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i >> 8)};
+    const Digest digest = sha256(bytes);
+    blobs.push_back({digest, load_le<std::uint32_t>(digest.bytes().data()) >> i % 20});
+  }
+  blobs.push_back({sha256(as_bytes("large")), kMaxBlobBytes});
+  const std::string list = encode_blob_list(blobs);
+  const std::string manifest = "{\"a\": 1}\n";
+  const auto sorted = decode_blob_list(list, "l");
+  const Bytes packed = pack_documents(manifest, sorted);
+  EXPECT_LT(packed.size(), 40 * blobs.size());
+  const ReleaseDocuments documents = unpack_documents(packed, manifest.size(), blobs.size());
+  EXPECT_EQ(documents.manifest, manifest);
+  EXPECT_EQ(documents.blob_list, list);
+
+  EXPECT_EQ(error_of([&] { unpack_documents(packed, manifest.size() + 1, blobs.size()); }),
+            ErrorCode::pack_corrupt);
+  EXPECT_EQ(error_of([&] { unpack_documents(packed, manifest.size(), blobs.size() - 1); }),
+            ErrorCode::bomb);
+  EXPECT_EQ(error_of([&] { unpack_documents(packed, kMaxDocumentBytes + 1, 0); }),
+            ErrorCode::statement_invalid);
+  EXPECT_EQ(error_of([&] { unpack_documents(packed, 0, UINT64_MAX); }),
+            ErrorCode::statement_invalid);
+  EXPECT_EQ(error_of([&] { unpack_documents({}, 0, 0); }), ErrorCode::pack_corrupt);
 }
 
 TEST(BlobList, RoundTripAndRefusals) {

@@ -6,6 +6,7 @@ they stand for bundles that lie on sticks somewhere.
 
     inputs/        the release's inputs (release.yaml expires in 2999, so that the set does not)
     one/  many/    its bundle in one volume and cut into several
+    delta/         a bundle of the release after it, made with one/ as base
     expected.json  digests of every blob and of every file of the set
 """
 
@@ -13,6 +14,7 @@ import json
 import pathlib
 import struct
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "interop"))
@@ -24,8 +26,28 @@ KEY = HERE / "test-only.key"  # signs nothing but golden files; the secret is pu
 PUB = HERE / "test-only.pub"
 
 
-def make(inputs, out):
-    return tools.make_bundle(inputs / "release.yaml", out, KEY, env={"SOURCE_DATE_EPOCH": tools.EPOCH})
+def make(inputs, out, *options):
+    return tools.make_bundle(inputs / "release.yaml", out, KEY, *options, env={"SOURCE_DATE_EPOCH": tools.EPOCH})
+
+
+def program():
+    """An ELF file of x86-64 with calls and accesses to data: groups with it have filter 1. It does not run."""
+    code = b"".join(b"\x55\x48\x8b\x05" + struct.pack("<i", 5000 - 20 * n) + b"\xe8" + struct.pack("<i", -20 * n) + b"\x90" * 7
+                    for n in range(400))
+    header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+    size = 64 + 2 * 56 + len(code)
+    return (header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096) +
+            struct.pack("<IIQQQQQQ", 1, 6, size, size, size, 0, 4096, 4096) + code)
+
+
+def make_next(folder, scratch):
+    """The release after it: some files of a layer are others, all else is the same."""
+    inputs = scratch / "inputs"
+    release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11, version="1.1.0",
+                                         levels=(6, 9, 1, 1))
+    release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\nupgradeFrom: [\"1.0.x\"]\n")
+    (inputs / "k3s").write_bytes(program() + b"next")
+    make(inputs, folder / "delta", "--base", folder / "one")
 
 
 def cut(source, out, count):
@@ -65,18 +87,25 @@ def write_volume(bundle, path, number, count, leaves):
     path.write_bytes(header + read_bundle.sha256(header) + first.head + padding + data + first.file.read())
 
 
+def blobs_of(bundle):
+    return {line.split()[0]: int(line.split()[1]) for line in (bundle / "blobs.list").read_text().splitlines()}
+
+
 def main():
     folder = HERE / sys.argv[1]
     folder.mkdir()
     inputs = folder / "inputs"
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11)
     release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\n")
+    (inputs / "k3s").write_bytes(program())
     make(inputs, folder / "one")
+    with tempfile.TemporaryDirectory() as scratch:
+        make_next(folder, pathlib.Path(scratch))
     cut(folder / "one", folder / "many", 3)
-    lines = (folder / "one" / "blobs.list").read_text().splitlines()
     expected = {
-        "blobs": {line.split()[0]: int(line.split()[1]) for line in lines},
-        "files": {f"{part}/{name}": digest for part in ("one", "many")
+        "blobs": blobs_of(folder / "one"),
+        "delta_blobs": blobs_of(folder / "delta"),
+        "files": {f"{part}/{name}": digest for part in ("one", "many", "delta")
                   for name, digest in tools.tree_digest(folder / part).items()},
     }
     (folder / "expected.json").write_text(json.dumps(expected, indent=1, sort_keys=True) + "\n")

@@ -30,7 +30,8 @@ class Golden(unittest.TestCase):
 
     def test_files_are_as_they_were(self):
         for folder, expected in self.each_set():
-            files = {f"{part}/{name}": digest for part in ("one", "many")
+            parts = ("one", "many", "delta") if "delta_blobs" in expected else ("one", "many")
+            files = {f"{part}/{name}": digest for part in parts
                      for name, digest in tools.tree_digest(folder / part).items()}
             self.assertEqual(files, expected["files"])
 
@@ -39,17 +40,26 @@ class Golden(unittest.TestCase):
             for part in ("one", "many"):
                 tools.run(tools.MAKE, "verify", folder / part, "--trust", PUB, "--rebuild", check=0)
 
-    def assert_store_has(self, store, blobs):
+    def assert_store_has(self, store, blobs, versions=("1.0.0",)):
         found = {f"sha256:{path.name}": (path.stat().st_size, tools.file_digest(path))
                  for path in (store / "blobs" / "sha256").iterdir()}
         self.assertEqual(found, {digest: (size, digest[7:]) for digest, size in blobs.items()})
-        tools.assert_clean_store(self, store, ["1.0.0"])
+        tools.assert_clean_store(self, store, list(versions))
 
     def test_import(self):
         for folder, expected in self.each_set():
             store = self.folder / folder.name
             tools.import_bundle([folder / "one"], store, PUB, check=0)
             self.assert_store_has(store, expected["blobs"])
+
+    def test_import_of_a_delta(self):
+        sets = [(folder, expected) for folder, expected in self.each_set() if "delta_blobs" in expected]
+        self.assertTrue(sets)
+        for folder, expected in sets:
+            store = self.folder / folder.name
+            tools.import_bundle([folder / "one"], store, PUB, check=0)
+            tools.import_bundle([folder / "delta"], store, PUB, check=0)
+            self.assert_store_has(store, {**expected["blobs"], **expected["delta_blobs"]}, ("1.0.0", "1.1.0"))
 
     def test_import_volume_by_volume(self):
         for folder, expected in self.each_set():

@@ -28,6 +28,7 @@ import sys
 import tempfile
 import zlib
 
+import x86_filter
 import zstandard
 
 # Section 6 of the text.
@@ -53,10 +54,12 @@ HEADER_SIZE = 512
 DATA_ALIGN = 4096
 MAX_REFERENCE_BYTES = 67108864
 MAX_REFERENCED_GROUP_BYTES = 100663296
+MAX_DIFFERENCE_TABLE = 4194304
 MAX_REFERENCE_LIST_BYTES = 4194304
 HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
+SHORT_HEAD_NAMES = ["carrier.json", "documents", "index", "statement.json"]
 KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-reference", 4: "deflate-go", 5: "deflate-klauspost",
-                  6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens"}
+                  6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens", 10: "x86-filter", 11: "difference"}
 # Encoder family: (feature, sizes of its parameters). Only zlib's can be replayed in Python.
 ENCODER_FAMILIES = {1: (1, (3,)), 2: (4, (1,)), 3: (5, (1, 2)), 4: (5, (5, 6)), 5: (7, (6,)), 6: (8, (15,))}
 GROUP_CACHE_BYTES = 192 << 20  # decoded groups that are kept; a choice of this reader
@@ -171,7 +174,7 @@ class Volume:
 
 # ---- index (section 4) ------------------------------------------------------------------------
 
-Group = collections.namedtuple("Group", "stream window_log plain packed reference leaf leaves plain_offset")
+Group = collections.namedtuple("Group", "stream window_log filter plain packed reference leaf leaves plain_offset")
 Blob = collections.namedtuple("Blob", "digest recipe_offset recipe_size size")
 
 
@@ -203,18 +206,20 @@ class Index:
         self.stream_size = [0] * MAX_STREAMS
         leaf = packed_total = 0
         for number in range(count):
-            entry = struct.unpack_from("<BBHIIIQ", data, position + 24 * number)
-            stream, window_log, zero, plain, packed, *reference = entry  # size and offset of its list
+            entry = struct.unpack_from("<BBBBIIIQ", data, position + 24 * number)
+            stream, window_log, kind, zero, plain, packed, *reference = entry  # size and offset of its list
             where = f"index: group {number}"
             need(stream < MAX_STREAMS and window_log <= MAX_WINDOW_LOG, f"{where}: stream or window")
             need(zero == 0, f"{where}: reserved bytes not zero")
+            need(kind == 0 or (kind in (1, 2) and kind + 9 in self.features and stream), f"{where}: filter")
+            need(kind != 2 or reference[0], f"{where}: a difference from nothing")
             need(1 <= plain <= MAX_GROUP_PLAIN and 1 <= packed <= MAX_GROUP_PACKED, f"{where}: sizes")
             need(reference[0] or not reference[1], f"{where}: reference of no size")
             need(not reference[0] or (3 in self.features and stream), f"{where}: reference without feature 3")
             need(reference[0] <= MAX_REFERENCE_LIST_BYTES, f"{where}: reference list too long")
             leaves = -(-packed // LEAF_SIZE)
             self.streams[stream].append(number)
-            self.groups.append(Group(stream, window_log, plain, packed, reference, leaf, leaves, self.stream_size[stream]))
+            self.groups.append(Group(stream, window_log, kind, plain, packed, reference, leaf, leaves, self.stream_size[stream]))
             self.stream_size[stream] += plain
             leaf += leaves
             packed_total += packed
@@ -393,7 +398,8 @@ class Bundle:
             key = (volume.number, volume.count)
             need(seen.setdefault(key, volume.ranges) == volume.ranges, f"{volume.path}: another volume {key}")
         self.files = parse_file_list(first.head, f"{first.path} (head)")
-        need(sorted({*self.files} - {"bases.list"}) == HEAD_NAMES, f"{first.path}: head has {sorted(self.files)}")
+        names = HEAD_NAMES if "documents" not in self.files else SHORT_HEAD_NAMES
+        need(sorted({*self.files} - {"bases.list"}) == names, f"{first.path}: head has {sorted(self.files)}")
         self.signatures = {}
         for volume in self.volumes:
             self.signatures.update({n: d for n, d in volume.tail.items() if n.endswith(".minisig")})
@@ -424,6 +430,9 @@ class Bundle:
         need(carrier["_type"] == "carrier" and carrier["spec_version"].startswith("1."), "carrier.json: type")
         need(carrier["kind"] == "bundle", "carrier.json: kind")
         need(carrier["statement"]["digest"] == digest_text(files["statement.json"]), "carrier.json: statement")
+        if "documents" in carrier:
+            need(carrier["documents"] == described(files["documents"], MAX_HEAD_BYTES), "documents: digest or size")
+            self.unpack_documents(files, statement)
         need(statement["manifest"] == described(files["manifest.json"], MAX_DOCUMENT_BYTES), "manifest.json: digest or size")
         expected = described(files["blobs.list"], MAX_BLOB_LIST_BYTES)
         need({key: statement["blobs"][key] for key in expected} == expected, "blobs.list: digest or size")
@@ -440,6 +449,20 @@ class Bundle:
         need(carrier["pack"]["leaves"] == len(self.index.leaf_hashes), "carrier.json: number of leaves")
         need(carrier["pack"]["size"] == self.index.pack_size, "carrier.json: size of the pack stream")
         self.place_leaves()
+
+    @staticmethod
+    def unpack_documents(files, statement):
+        """Section 2.6: manifest.json and blobs.list out of one frame."""
+        size, count = statement["manifest"]["size"], statement["blobs"]["count"]
+        need(size <= MAX_DOCUMENT_BYTES and count <= MAX_BLOB_LIST_BYTES // 74, "statement.json: counts")
+        plain = zstandard.ZstdDecompressor().decompress(files["documents"], max_output_size=size + 38 * count)
+        need(len(plain) == size + 38 * count, "documents: size")
+        digests, sizes = plain[size : size + 32 * count], plain[size + 32 * count :]
+        files["manifest.json"] = plain[:size]
+        files["blobs.list"] = b"".join(
+            b"sha256:%s %d\n" % (digests[32 * i : 32 * i + 32].hex().encode(), int.from_bytes(sizes[i::count], "little"))
+            for i in range(count)
+        )
 
     def place_leaves(self):
         """leaf number -> [(volume, offset)]"""
@@ -498,7 +521,7 @@ class Bundle:
         runs = [run for segment in segments for run in segment.runs]
         need(all(run.source in (13, 14) for run in runs), "reference: not made of base blobs")
         total = sum(run.length for run in runs)
-        need(total <= MAX_REFERENCE_BYTES and total + group.plain <= MAX_REFERENCED_GROUP_BYTES, "reference: too large")
+        need(total <= MAX_REFERENCE_BYTES and total + max(1, group.filter) * group.plain <= MAX_REFERENCED_GROUP_BYTES, "reference: too large")
         return b"".join(piece for run in runs for piece in self.run_bytes(run))
 
     def base_bytes(self, number, plain):
@@ -596,9 +619,45 @@ def decode_frame(packed, group, number, prefix):
         plain = frame.decompress(packed)
     except zstandard.ZstdError as error:
         raise BadBundle(f"group {number}: {error}") from error
+    if group.filter == 2:
+        need(len(plain) <= group.plain + MAX_DIFFERENCE_TABLE, f"group {number}: difference of {len(plain)} bytes")
+        plain = apply_difference(prefix, plain, f"group {number}")
     need(len(plain) == group.plain, f"group {number}: {len(plain)} plain bytes instead of {group.plain}")
     need(frame.eof and not frame.unused_data, f"group {number}: more or less than one zstd frame")
-    return plain
+    return x86_filter.restore(plain) if group.filter == 1 else plain
+
+
+def apply_difference(reference, difference, where):
+    """Section 4.7."""
+    need(len(difference) >= 8, f"{where}: difference too short")
+    table_size, count = struct.unpack_from("<II", difference)
+    need(8 + table_size + count <= len(difference), f"{where}: difference ends early")
+    table, position = difference[8 : 8 + table_size], 0
+    subtracted, fresh = 8 + table_size, 8 + table_size + count
+    plain, old = bytearray(), 0
+    numbers = []
+    while position < len(table):
+        value = shift = 0
+        while True:
+            need(position < len(table), f"{where}: table of stretches")
+            byte = table[position]
+            position += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        numbers.append(value)
+    need(len(numbers) % 3 == 0, f"{where}: table of stretches")
+    for before, length, move in zip(*[iter(numbers)] * 3):
+        plain += difference[fresh : fresh + before]
+        fresh += before
+        old += (move >> 1) ^ -(move & 1)
+        need(0 <= old and old + length <= len(reference), f"{where}: stretch past the end")
+        plain += bytes((a + b) & 255 for a, b in zip(difference[subtracted : subtracted + length], reference[old : old + length]))
+        subtracted += length
+        old += length
+    need(subtracted == 8 + table_size + count, f"{where}: subtracted bytes are left")
+    return bytes(plain + difference[fresh:])
 
 
 def inflate_members(data):

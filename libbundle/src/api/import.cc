@@ -34,6 +34,7 @@ constexpr std::uint64_t kRebuildRate = 60 << 20;  // with gzip encoders, two cor
 
 // Decoded groups that are kept while a delta is imported.
 constexpr std::uint64_t kDeltaBudget = 64 << 20;
+constexpr std::uint64_t kDeltaLargeBudget = 96 << 20;
 // Missing base blobs that a message names.
 constexpr std::size_t kMissingNamed = 8;
 
@@ -170,7 +171,8 @@ class Import {
     }
     groups_ = std::make_unique<unpack::GroupReader>(
         index(), *leaves_, delta ? kDeltaBudget : unpack::GroupReader::kDefaultBudget,
-        delta ? &*base_ : nullptr);
+        delta ? &*base_ : nullptr,
+        delta ? kDeltaLargeBudget : unpack::GroupReader::kLargeBudget);
   }
 
   // Before any write: is what the delta builds on here?

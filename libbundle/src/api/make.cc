@@ -300,13 +300,19 @@ std::vector<std::filesystem::path> recut_bundle(const std::vector<std::filesyste
   job.volume_size = volume_size == 0 ? UINT64_MAX : volume_size;
   const unpack::VolumeLeaves leaves(volumes, index);
   const auto paths = pack::write_volumes(fs, out, job, index, leaves, nullptr, progress, cancel);
-  pack::write_loose_files(fs, out, volumes.head, volumes.tail);
+  format::FileList loose = volumes.head;
+  if (format::find_file(loose, "manifest.json") == nullptr) {
+    auto documents = unpack::release_documents(volumes);
+    loose.push_back({"manifest.json", std::move(documents.manifest)});
+    loose.push_back({"blobs.list", std::move(documents.blob_list)});
+  }
+  pack::write_loose_files(fs, out, loose, volumes.tail);
   return {paths.begin(), paths.end()};
 }
 
 std::string bundle_inventory(const std::vector<std::filesystem::path>& sources) {
   const unpack::VolumeSet volumes = unpack::open_volumes(posix_file_system(), sources);
-  const std::string& list = unpack::head_document(volumes, "blobs.list");
+  std::string list = unpack::release_documents(volumes).blob_list;
   format::decode_blob_list(list, "blobs.list");
   return list;
 }
@@ -319,7 +325,7 @@ InspectReport inspect_bundle(const std::vector<std::filesystem::path>& sources) 
       trust::parse_statement(document("statement.json"), "statement.json");
   const format::Index index = format::decode_index(as_bytes(document("index")));
   const release::Manifest manifest =
-      release::parse_manifest(document("manifest.json"), "manifest.json");
+      release::parse_manifest(unpack::release_documents(volumes).manifest, "manifest.json");
 
   InspectReport report;
   report.bundle_id = to_hex(volumes.bundle_id);

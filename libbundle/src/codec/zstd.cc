@@ -32,14 +32,18 @@ void set(ZSTD_CCtx* context, ZSTD_cParameter parameter, int value) {
 
 }  // namespace
 
-void zstd_decompress(ByteView frame, std::span<std::uint8_t> plain, std::string_view what,
-                     ByteView prefix) {
-  thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecoder> context(ZSTD_createDCtx());
+std::uint64_t zstd_content_size(ByteView frame, std::string_view what) {
   const auto declared = ZSTD_getFrameContentSize(frame.data(), frame.size());
   if (declared == ZSTD_CONTENTSIZE_ERROR || declared == ZSTD_CONTENTSIZE_UNKNOWN) {
     fail(ErrorCode::pack_corrupt, what, "is not a zstd frame with a size");
   }
-  if (declared > plain.size())
+  return declared;
+}
+
+void zstd_decompress(ByteView frame, std::span<std::uint8_t> plain, std::string_view what,
+                     ByteView prefix) {
+  thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecoder> context(ZSTD_createDCtx());
+  if (zstd_content_size(frame, what) > plain.size())
     fail(ErrorCode::bomb, what, "inflates beyond what the index declares");
   if (!prefix.empty()) ZSTD_DCtx_refPrefix(context.get(), prefix.data(), prefix.size());
   const std::size_t got =

@@ -16,6 +16,10 @@ namespace bundle::codec {
 void zstd_decompress(ByteView frame, std::span<std::uint8_t> plain, std::string_view what,
                      ByteView prefix = {});
 
+// What the frame says it inflates to. Throws Error{pack_corrupt} naming `what` when it does not
+// say.
+std::uint64_t zstd_content_size(ByteView frame, std::string_view what);
+
 struct ZstdParams {
   int level = 19;       // zstd's levels, 1 to 19
   int window_log = 24;  // upper bound; a smaller input uses less

@@ -8,10 +8,10 @@
 namespace bundle::format {
 namespace {
 
-constexpr auto kKnown =
-    std::to_array({Feature::deflate_zlib, Feature::base, Feature::group_reference,
-                   Feature::deflate_go, Feature::deflate_klauspost, Feature::deflate_klauspost_more,
-                   Feature::deflate_pigz, Feature::deflate_tokens, Feature::deflate_parts});
+constexpr auto kKnown = std::to_array(
+    {Feature::deflate_zlib, Feature::base, Feature::group_reference, Feature::deflate_go,
+     Feature::deflate_klauspost, Feature::deflate_klauspost_more, Feature::deflate_pigz,
+     Feature::deflate_tokens, Feature::deflate_parts, Feature::x86_filter, Feature::difference});
 constexpr std::uint8_t kLeafPrefix = 0x00;  // RFC 6962 section 2.1: leaf hashes are set apart
 
 void check_features(const std::vector<std::uint32_t>& features) {
@@ -29,11 +29,27 @@ void check_features(const std::vector<std::uint32_t>& features) {
   }
 }
 
-Group decode_group(ByteReader& in, bool reference_allowed) {
+bool needs(const Index& index, Feature feature) {
+  return std::ranges::find(index.features, static_cast<std::uint32_t>(feature)) !=
+         index.features.end();
+}
+
+Filter decode_filter(ByteReader& in, const Group& group, const Index& index) {
+  const auto filter = static_cast<Filter>(in.le<std::uint8_t>());
+  if (filter == Filter::none) return filter;
+  if (filter != Filter::x86 && filter != Filter::difference) in.fail("has an unknown filter");
+  const Feature feature = filter == Filter::x86 ? Feature::x86_filter : Feature::difference;
+  if (!needs(index, feature)) in.fail("has a filter without saying so");
+  if (group.stream == kRecipeStream) in.fail("has recipes with a filter");
+  return filter;
+}
+
+Group decode_group(ByteReader& in, const Index& index) {
   Group group;
   group.stream = in.le<std::uint8_t>();
   group.window_log = in.le<std::uint8_t>();
-  in.zeros(2);
+  group.filter = decode_filter(in, group, index);
+  in.zeros(1);
   group.plain_size = in.le<std::uint32_t>();
   group.packed_size = in.le<std::uint32_t>();
   group.reference_size = in.le<std::uint32_t>();
@@ -45,7 +61,10 @@ Group decode_group(ByteReader& in, bool reference_allowed) {
     in.fail("has a bad packed group size");
   }
   if (group.reference_size == 0 && group.reference_offset != 0) in.fail("has a bad reference");
-  if (group.reference_size != 0 && !reference_allowed) in.fail("has a reference without saying so");
+  if (group.reference_size != 0 && !needs(index, Feature::group_reference))
+    in.fail("has a reference without saying so");
+  if (group.reference_size == 0 && group.filter == Filter::difference)
+    in.fail("is a difference from nothing");
   if (group.reference_size != 0 && group.stream == kRecipeStream)
     in.fail("has recipes with a reference");
   if (group.reference_size > kMaxReferenceListBytes)
@@ -77,10 +96,8 @@ void check_unique(const std::vector<IndexedBlob>& blobs, const ByteReader& in) {
 
 void decode_groups(ByteReader& in, std::uint32_t count, Index& index) {
   std::uint64_t leaves = 0;
-  const bool references =
-      std::ranges::count(index.features, static_cast<std::uint32_t>(Feature::group_reference)) != 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    index.groups.push_back(decode_group(in, references));
+    index.groups.push_back(decode_group(in, index));
     leaves += index.groups.back().leaf_count();
   }
   if (leaves > UINT32_MAX) in.fail("has too many leaves");
@@ -167,7 +184,8 @@ Bytes encode_index(const Index& index) {
   for (const Group& group : index.groups) {
     out.le(group.stream);
     out.le(group.window_log);
-    out.zeros(2);
+    out.le(static_cast<std::uint8_t>(group.filter));
+    out.zeros(1);
     out.le(group.plain_size);
     out.le(group.packed_size);
     out.le(group.reference_size);

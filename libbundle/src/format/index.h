@@ -32,13 +32,23 @@ enum class Feature : std::uint32_t {
   deflate_pigz = 7,
   deflate_tokens = 8,
   deflate_parts = 9,  // segments of kind 3
+  x86_filter = 10,
+  difference = 11,
 };
 
 // Features that this reader has.
 std::span<const Feature> known_features();
 
+// What was done to a group's plain bytes before they were compressed.
+enum class Filter : std::uint8_t {
+  none = 0,
+  x86 = 1,
+  difference = 2,  // from the group's reference
+};
+
 struct Group {
   std::uint8_t stream = 0;
+  Filter filter = Filter::none;
   std::uint8_t window_log = 0;
   std::uint32_t plain_size = 0;
   std::uint32_t packed_size = 0;

@@ -18,6 +18,7 @@ inline constexpr std::uint64_t kMaxGroupPacked = 65 << 20;
 inline constexpr std::uint64_t kMaxWindowLog = 27;
 inline constexpr std::uint64_t kMaxReferenceBytes = 64 << 20;
 inline constexpr std::uint64_t kMaxReferencedGroupBytes = 96 << 20;
+inline constexpr std::uint64_t kMaxDifferenceTable = 4 << 20;
 inline constexpr std::uint64_t kMaxReferenceListBytes = 4 << 20;
 inline constexpr std::uint64_t kMaxRecipeBytes = 16 << 20;
 inline constexpr std::uint64_t kMaxLiteral = 64 << 10;

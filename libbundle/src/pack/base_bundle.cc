@@ -35,7 +35,7 @@ BaseBundle::BaseBundle(FileSystem& fs, const Path& folder)
   };
   name_ = trust::parse_statement(document("statement.json"), (folder / "statement.json").string())
               .version;
-  blob_list_ = document("blobs.list");
+  blob_list_ = unpack::release_documents(volumes_).blob_list;
   index_ = format::decode_index(as_bytes(document("index")));
   if (!trust::parse_carrier(document("carrier.json"), (folder / "carrier.json").string())
            .bases.empty()) {

@@ -280,14 +280,14 @@ Run BlobPacker::store_object(ByteView bytes, const FilePlace& file) {
 }
 
 bool BlobPacker::worth_fetching(const Place& place, std::size_t size) {
-  const auto group = std::pair(place.stream, place.offset / packs_.group_size());
+  const auto group = std::pair(place.stream, place.offset / packs_.group_size(place.stream));
   if (size < kMinFarDedupe && std::ranges::find(near_, group) == near_.end()) return false;
   note_use(place);
   return true;
 }
 
 void BlobPacker::note_use(const Place& place) {
-  const auto group = std::pair(place.stream, place.offset / packs_.group_size());
+  const auto group = std::pair(place.stream, place.offset / packs_.group_size(place.stream));
   if (!near_.empty() && near_.front() == group) return;
   std::erase(near_, group);
   near_.push_front(group);
@@ -322,6 +322,10 @@ void BlobPacker::finish() {
   if (std::ranges::any_of(index_.groups,
                           [](const format::Group& group) { return group.reference_size > 0; })) {
     features_.insert(format::Feature::group_reference);
+  }
+  for (const format::Group& group : index_.groups) {
+    if (group.filter == format::Filter::x86) features_.insert(format::Feature::x86_filter);
+    if (group.filter == format::Filter::difference) features_.insert(format::Feature::difference);
   }
   for (const format::Feature feature : features_) {
     index_.features.push_back(static_cast<std::uint32_t>(feature));

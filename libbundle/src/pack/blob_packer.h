@@ -42,8 +42,8 @@ class BlobPacker {
   // An importer keeps some groups decoded. An object that lies in none of the groups used lately is
   // stored again unless it is at least this large: to fetch a whole group for a small file costs
   // the site more time than the file costs the bundle.
-  static constexpr std::size_t kMinFarDedupe = 16 << 10;
-  static constexpr std::size_t kNearGroups = 3;
+  static constexpr std::size_t kMinFarDedupe = 32 << 10;
+  static constexpr std::size_t kNearGroups = 2;
 
   // `base` may be null: a full bundle. `attestor`, when there is one, is told what is found in the
   // blobs while they are read.

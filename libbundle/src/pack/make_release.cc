@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "bundle/error.h"
 #include "format/blob_list.h"
+#include "format/document_pack.h"
 #include "trust/carrier.h"
 #include "trust/statement.h"
 
@@ -27,15 +30,34 @@ trust::Statement make_statement(const release::ResolvedRelease& release, std::st
   return statement;
 }
 
-std::string make_blob_list(const release::ResolvedRelease& release) {
+// Sorted, as the blob list has them.
+std::vector<format::BlobEntry> entries_of(const release::ResolvedRelease& release) {
   std::vector<format::BlobEntry> blobs;
   for (const release::BlobInput& blob : release.blobs) blobs.push_back({blob.digest, blob.size});
-  return format::encode_blob_list(std::move(blobs));
+  std::ranges::sort(blobs, {}, &format::BlobEntry::digest);
+  return blobs;
+}
+
+// The files of the head. A delta may be smaller than its blob list: it has the short form.
+format::FileList make_head(const MadeRelease& made, ByteView index, std::string_view manifest,
+                           std::string_view blob_list, ByteView documents,
+                           std::string_view base_list) {
+  format::FileList head = {{"carrier.json", made.carrier},
+                           {"index", std::string(as_text(index))},
+                           {"statement.json", made.statement}};
+  if (documents.empty()) {
+    head.push_back({"blobs.list", std::string(blob_list)});
+    head.push_back({"manifest.json", std::string(manifest)});
+  } else {
+    head.push_back({"documents", std::string(as_text(documents))});
+  }
+  if (!base_list.empty()) head.push_back({"bases.list", std::string(base_list)});
+  return head;
 }
 
 trust::Carrier make_carrier(std::string_view statement, const format::Index& index,
                             ByteView encoded_index, const DeltaBase* base,
-                            std::string_view base_list) {
+                            std::string_view base_list, ByteView documents) {
   trust::Carrier carrier;
   carrier.statement_digest = sha256(as_bytes(statement));
   carrier.index_digest = sha256(encoded_index);
@@ -46,6 +68,10 @@ trust::Carrier make_carrier(std::string_view statement, const format::Index& ind
   if (!base_list.empty()) {
     carrier.base_list_digest = sha256(as_bytes(base_list));
     carrier.base_list_size = base_list.size();
+  }
+  if (!documents.empty()) {
+    carrier.documents_digest = sha256(documents);
+    carrier.documents_size = documents.size();
   }
   return carrier;
 }
@@ -96,23 +122,20 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
 
   const Bytes encoded_index = format::encode_index(index);
   const std::string manifest = release::write_manifest(release.manifest);
-  const std::string blob_list = make_blob_list(release);
+  const std::vector<format::BlobEntry> blobs = entries_of(release);
+  const std::string blob_list = format::encode_blob_list(blobs);
+  const Bytes documents = job.base == nullptr ? Bytes() : format::pack_documents(manifest, blobs);
   const std::string base_list =
       job.base == nullptr ? "" : format::encode_base_list(job.base->base_list());
   made.statement = trust::encode_statement(make_statement(release, manifest, blob_list));
   made.carrier = trust::encode_carrier(
-      make_carrier(made.statement, index, encoded_index, job.base, base_list));
+      make_carrier(made.statement, index, encoded_index, job.base, base_list, documents));
 
   VolumeJob volumes;
   volumes.bundle_id = trust::bundle_id(made.carrier);
   volumes.name = fmt::format("{}-{}", release.manifest.product, release.manifest.version);
   volumes.volume_size = job.volume_size;
-  volumes.head = {{"blobs.list", blob_list},
-                  {"carrier.json", made.carrier},
-                  {"index", std::string(as_text(encoded_index))},
-                  {"manifest.json", manifest},
-                  {"statement.json", made.statement}};
-  if (!base_list.empty()) volumes.head.push_back({"bases.list", base_list});
+  volumes.head = make_head(made, encoded_index, manifest, blob_list, documents, base_list);
   volumes.tail = job.roots;
   if (job.sign) {
     for (auto& file : job.sign(made.statement, made.carrier))
@@ -122,7 +145,8 @@ MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const
       fs, job.out, volumes, index, *packs.leaves(),
       [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress,
       cancel);
-  write_loose_files(fs, job.out, volumes.head, volumes.tail);
+  write_loose_files(fs, job.out, make_head(made, encoded_index, manifest, blob_list, {}, base_list),
+                    volumes.tail);
 
   made.pack_bytes = index.pack_size();
   made.blobs = release.blobs.size();

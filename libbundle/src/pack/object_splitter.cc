@@ -17,7 +17,7 @@ void fill(Bytes& block, ByteView& bytes) {
 }  // namespace
 
 ContentSplitter::ContentSplitter(ObjectVisitor& visitor) : visitor_(visitor), scanner_(*this) {
-  block_.reserve(kObjectBlock);
+  block_.reserve(Chunker::kMax);
 }
 
 void ContentSplitter::finish() {
@@ -28,9 +28,22 @@ void ContentSplitter::finish() {
 
 void ContentSplitter::collect(ByteView bytes) {
   while (!bytes.empty()) {
-    fill(block_, bytes);
-    if (block_.size() == kObjectBlock) flush();
+    bool complete = false;
+    if (chunked_) {
+      const ByteView part = bytes.first(chunker_.take(block_, bytes, complete));
+      block_.insert(block_.end(), part.begin(), part.end());
+      bytes = bytes.subspan(part.size());
+    } else {
+      fill(block_, bytes);
+      complete = block_.size() == kObjectBlock;
+    }
+    if (complete) flush();
   }
+}
+
+void ContentSplitter::set_chunked(bool chunked) {
+  chunked_ = chunked;
+  chunker_.start();
 }
 
 void ContentSplitter::flush() {
@@ -50,6 +63,7 @@ void ContentSplitter::on_member(const codec::TarMember& member, ByteView header)
   header_.insert(header_.end(), header.begin(), header.end());
   flush_header(member.path);
   visitor_.on_file(member.path, member.body_size);
+  set_chunked(member.body_size >= kChunkedFile);
 }
 void ContentSplitter::on_body(ByteView bytes) {
   collect(bytes);
@@ -63,6 +77,7 @@ void ContentSplitter::on_tail(ByteView bytes) {
     flush();
     flush_header({});
     visitor_.on_file({}, 0);
+    set_chunked(true);
   }
   in_tail_ = true;
   collect(bytes);

@@ -6,13 +6,16 @@
 #include "codec/tar.h"
 #include "format/recipe.h"
 #include "io/stream.h"
+#include "pack/chunker.h"
 
 namespace bundle::pack {
 
 class BlobPacker;
 
-// Objects are tar members' bodies and, outside of tar, everything; cut every so many bytes.
+// Objects are tar members' bodies and, outside of tar, everything. Files below kChunkedFile are cut
+// every kObjectBlock bytes, larger ones and what is no tar where the chunker says.
 inline constexpr std::size_t kObjectBlock = 128 << 10;
+inline constexpr std::size_t kChunkedFile = 1 << 20;
 
 // Receives the objects of one stream of plain bytes, in order: joined they are the stream.
 class ObjectVisitor {
@@ -40,12 +43,15 @@ class ContentSplitter final : public Sink, private codec::TarVisitor {
   void on_padding(ByteView bytes) override;
   void on_tail(ByteView bytes) override;
   void collect(ByteView bytes);
+  void set_chunked(bool chunked);
   void flush();
   void flush_header(const std::string& path);
 
   ObjectVisitor& visitor_;
   codec::TarScanner scanner_;
   bool in_tail_ = false;
+  bool chunked_ = false;
+  Chunker chunker_;
   Bytes header_;
   Bytes block_;
 };

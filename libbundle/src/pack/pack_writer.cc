@@ -6,6 +6,9 @@
 #include <bit>
 
 #include "bundle/error.h"
+#include "codec/difference.h"
+#include "codec/x86_filter.h"
+#include "format/limits.h"
 #include "format/recipe.h"
 
 namespace bundle::pack {
@@ -14,12 +17,13 @@ namespace {
 constexpr int kOpaqueLevel = 1;
 constexpr int kFastLevel = 3;
 constexpr std::uint32_t kFastGroup = 4 << 20;
-constexpr std::uint32_t kReleaseGroup = 16 << 20;
+constexpr std::uint32_t kReleaseGroup = 64 << 20;
+constexpr std::uint32_t kReleaseSideGroup = 8 << 20;
 constexpr std::uint64_t kFastReference = 8 << 20;
 constexpr std::uint64_t kReleaseReference = 32 << 20;
 constexpr int kMinWindowLog = 10;
-// 256 MiB a job. A group of a delta with its reference is larger than what the tree holds then;
-// long matches are found in all of it.
+// 256 MiB a job. A large group, and a group of a delta with its reference, are larger than what the
+// tree holds then; long matches are found in all of it.
 constexpr int kMaxChainLog = 26;
 // A reference list stays far below its limit: a range takes some ten bytes of it.
 constexpr std::size_t kMaxReferenceRanges = 100'000;
@@ -50,10 +54,10 @@ std::vector<Digest> hash_leaves(ByteView packed) {
 }  // namespace
 
 PackProfile PackProfile::release(int level, std::size_t jobs) {
-  return {level, kReleaseGroup, kReleaseReference, jobs};
+  return {level, kReleaseGroup, kReleaseSideGroup, kReleaseReference, jobs};
 }
 PackProfile PackProfile::fast(std::size_t jobs) {
-  return {kFastLevel, kFastGroup, kFastReference, jobs};
+  return {kFastLevel, kFastGroup, kFastGroup, kFastReference, jobs};
 }
 
 // Leaves in the temporary file, by the finished index.
@@ -91,10 +95,10 @@ std::uint64_t PackWriter::append(Stream stream, ByteView bytes,
   Bytes& open = open_[number].plain;
   while (!bytes.empty()) {
     add_references(stream, references);
-    const std::size_t part = std::min<std::size_t>(bytes.size(), profile_.group_size - open.size());
+    const std::size_t part = std::min<std::size_t>(bytes.size(), group_size(stream) - open.size());
     open.insert(open.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(part));
     bytes = bytes.subspan(part);
-    if (open.size() == profile_.group_size) close_group(stream);
+    if (open.size() == group_size(stream)) close_group(stream);
   }
   return start;
 }
@@ -145,21 +149,46 @@ void PackWriter::write_reference(Open& open) {
   open.prefix = prefix.take();
 }
 
-PackWriter::Packed PackWriter::compress(const Open& open) {
+PackWriter::Packed PackWriter::compress(Open& open) {
   const bool opaque = open.group.stream == static_cast<std::uint8_t>(Stream::opaque);
   const Effort effort = opaque                ? Effort::opaque
                         : open.prefix.empty() ? Effort::release
                                               : Effort::referenced;
+  // Not with a reference: how far apart two places are changes less from release to release than
+  // where they are.
+  if (effort == Effort::release &&
+      open.group.stream == static_cast<std::uint8_t>(Stream::content) &&
+      codec::x86_filter_encode(open.plain) > 0) {
+    open.group.filter = format::Filter::x86;
+  }
   auto compressor = take_compressor(effort);
   Packed packed;
   packed.group = open.group;
   packed.bytes = compressor->compress(open.plain, open.prefix);
+  if (effort == Effort::referenced) try_difference(open, *compressor, packed);
   give_compressor(effort, std::move(compressor));
+  const std::uint64_t table =
+      packed.group.filter == format::Filter::difference ? format::kMaxDifferenceTable : 0;
   packed.group.window_log =
-      static_cast<std::uint8_t>(window_log_for(open.plain.size() + open.prefix.size()));
+      static_cast<std::uint8_t>(window_log_for(open.plain.size() + open.prefix.size() + table));
   packed.group.packed_size = static_cast<std::uint32_t>(packed.bytes.size());
   packed.leaf_hashes = hash_leaves(packed.bytes);
   return packed;
+}
+
+// Programs are half as large as their difference from the older ones; other content is not. The
+// smaller one counts.
+void PackWriter::try_difference(const Open& open, codec::ZstdCompressor& compressor,
+                                Packed& packed) {
+  const Bytes difference = codec::make_difference(open.prefix, open.plain);
+  if (difference.size() > open.plain.size() + format::kMaxDifferenceTable ||
+      open.prefix.size() + 2 * open.plain.size() > format::kMaxReferencedGroupBytes) {
+    return;
+  }
+  Bytes bytes = compressor.compress(difference, open.prefix);
+  if (bytes.size() >= packed.bytes.size()) return;
+  packed.group.filter = format::Filter::difference;
+  packed.bytes = std::move(bytes);
 }
 
 std::unique_ptr<codec::ZstdCompressor> PackWriter::take_compressor(Effort effort) {
@@ -171,11 +200,17 @@ std::unique_ptr<codec::ZstdCompressor> PackWriter::take_compressor(Effort effort
       idle.pop_back();
       return compressor;
     }
+    // Idle ones hold their tables: there is memory for one large compressor a job.
+    if (effort != Effort::opaque) {
+      const Effort other = effort == Effort::release ? Effort::referenced : Effort::release;
+      compressors_[static_cast<std::size_t>(other)].clear();
+    }
   }
   codec::ZstdParams params;
   params.level = effort == Effort::opaque ? kOpaqueLevel : profile_.level;
   params.window_log = window_log_for(profile_.group_size);
   params.chain_log = std::min(params.window_log + 1, kMaxChainLog);
+  params.long_matching = params.chain_log <= params.window_log;
   if (effort == Effort::referenced) {
     params.window_log = window_log_for(profile_.group_size + profile_.reference_size);
     params.long_matching = true;

@@ -2,6 +2,7 @@
 // threads, and keeps the packs in one temporary file until volumes are written from it.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <functional>
@@ -29,7 +30,8 @@ enum class Stream : std::uint8_t {
 
 struct PackProfile {
   int level = 19;
-  std::uint32_t group_size = 16 << 20;  // plain bytes
+  std::uint32_t group_size = 64 << 20;  // of content, plain bytes: what one frame can point into
+  std::uint32_t side_group_size = 8 << 20;  // of the other streams: importers hold them beside it
   // Of a delta: base bytes that one group may point into. Importers hold both at once.
   std::uint64_t reference_size = 32 << 20;
   std::size_t jobs = 2;
@@ -43,6 +45,9 @@ struct PackProfile {
 // plain and packed, of a delta their references too, plus one zstd encoder a job.
 class PackWriter {
  public:
+  // Of a delta: with its difference and its reference a group is three times in memory.
+  static constexpr std::uint32_t kMaxDeltaGroup = 32 << 20;
+
   // Gives the bytes of base runs, for the references of groups.
   using ReadBase = std::function<void(const format::Run&, Sink&)>;
 
@@ -51,7 +56,10 @@ class PackWriter {
              ReadBase read_base = {});
   ~PackWriter();
 
-  std::uint32_t group_size() const { return profile_.group_size; }
+  std::uint32_t group_size(Stream stream) const {
+    if (stream != Stream::content) return profile_.side_group_size;
+    return read_base_ ? std::min(profile_.group_size, kMaxDeltaGroup) : profile_.group_size;
+  }
   // Returns where in the stream the bytes begin. `references` are base runs with similar bytes: the
   // group's frame can point into them.
   std::uint64_t append(Stream stream, ByteView bytes,
@@ -87,7 +95,8 @@ class PackWriter {
   void close_group(Stream stream);
   void write_reference(Open& open);
   void store_oldest();
-  Packed compress(const Open& open);
+  Packed compress(Open& open);
+  static void try_difference(const Open& open, codec::ZstdCompressor& compressor, Packed& packed);
   std::unique_ptr<codec::ZstdCompressor> take_compressor(Effort effort);
   void give_compressor(Effort effort, std::unique_ptr<codec::ZstdCompressor> compressor);
 

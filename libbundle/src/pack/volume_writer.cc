@@ -197,7 +197,7 @@ std::vector<Path> write_volumes(FileSystem& fs, const Path& directory, const Vol
 void write_loose_files(FileSystem& fs, const Path& directory, const format::FileList& head,
                        const format::FileList& tail) {
   for (const format::NamedFile& file : head) {
-    if (file.name != "index")
+    if (file.name != "index" && file.name != "documents")
       write_file_atomically(fs, directory / file.name, as_bytes(file.content));
   }
   for (const format::NamedFile& file : tail) {

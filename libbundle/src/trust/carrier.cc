@@ -40,6 +40,12 @@ std::string encode_carrier(const Carrier& carrier) {
     list.set("size", carrier.base_list_size);
     json.set("base_list", std::move(list));
   }
+  if (carrier.documents_size > 0) {
+    codec::Json documents;
+    documents.set("digest", carrier.documents_digest.text());
+    documents.set("size", carrier.documents_size);
+    json.set("documents", std::move(documents));
+  }
   std::string encoded = codec::canonical_json(json);
   parse_carrier(encoded, "carrier");
   return encoded;
@@ -64,6 +70,11 @@ Carrier parse_carrier(std::string_view json, std::string_view what) {
     const Fields list = fields.object("base_list");
     carrier.base_list_digest = list.digest("digest");
     carrier.base_list_size = list.number("size", 1);
+  }
+  if (fields.has("documents")) {
+    const Fields documents = fields.object("documents");
+    carrier.documents_digest = documents.digest("digest");
+    carrier.documents_size = documents.number("size", 1);
   }
   return carrier;
 }

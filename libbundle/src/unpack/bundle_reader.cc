@@ -6,6 +6,7 @@
 
 #include "bundle/error.h"
 #include "trust/carrier.h"
+#include "trust/statement.h"
 
 namespace bundle::unpack {
 namespace {
@@ -63,6 +64,27 @@ std::vector<format::BlobEntry> read_base_list(const VolumeSet& volumes,
   return format::decode_base_list(list, "bases.list");
 }
 
+// Manifest and blob list as the statement signs them: a short form is checked against the carrier
+// before it is inflated, what comes of it against the statement.
+format::ReleaseDocuments read_documents(const VolumeSet& volumes, const trust::Statement& release,
+                                        const trust::Carrier& carrier) {
+  format::ReleaseDocuments documents;
+  if (carrier.documents_size > 0) {
+    const std::string& packed = head_document(volumes, "documents");
+    check_digest(packed, carrier.documents_digest, carrier.documents_size, "documents",
+                 ErrorCode::statement_mismatch);
+    documents =
+        format::unpack_documents(as_bytes(packed), release.manifest_size, release.blob_count);
+  } else {
+    documents = {head_document(volumes, "manifest.json"), head_document(volumes, "blobs.list")};
+  }
+  check_digest(documents.manifest, release.manifest_digest, release.manifest_size, "manifest.json",
+               ErrorCode::manifest_mismatch);
+  check_digest(documents.blob_list, release.blob_list_digest, release.blob_list_size, "blobs.list",
+               ErrorCode::statement_mismatch);
+  return documents;
+}
+
 void check_blob_list(const VerifiedHead& head) {
   std::uint64_t bytes = 0;
   for (const format::BlobEntry& blob : head.blobs) bytes += blob.size;
@@ -83,6 +105,17 @@ const std::string& head_document(const VolumeSet& volumes, std::string_view name
         std::string(kAgainHint));
   }
   return file->content;
+}
+
+format::ReleaseDocuments release_documents(const VolumeSet& volumes) {
+  const trust::Carrier carrier =
+      trust::parse_carrier(head_document(volumes, "carrier.json"), "carrier.json");
+  if (carrier.documents_size == 0)
+    return {head_document(volumes, "manifest.json"), head_document(volumes, "blobs.list")};
+  const trust::Statement statement =
+      trust::parse_statement(head_document(volumes, "statement.json"), "statement.json");
+  return format::unpack_documents(as_bytes(head_document(volumes, "documents")),
+                                  statement.manifest_size, statement.blob_count);
 }
 
 std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes) {
@@ -107,21 +140,16 @@ VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
                 std::string(kAgainHint));
   }
 
-  const std::string& manifest = head_document(volumes, "manifest.json");
-  check_digest(manifest, release->manifest_digest, release->manifest_size, "manifest.json",
-               ErrorCode::manifest_mismatch);
-  const std::string& list = head_document(volumes, "blobs.list");
-  check_digest(list, release->blob_list_digest, release->blob_list_size, "blobs.list",
-               ErrorCode::statement_mismatch);
+  format::ReleaseDocuments documents = read_documents(volumes, *release, *carrier);
   const std::string& index = head_document(volumes, "index");
   check_digest(index, carrier->index_digest, carrier->index_size, "index",
                ErrorCode::index_corrupt);
 
   VerifiedHead head{std::move(release),
                     std::move(carrier),
-                    manifest,
-                    list,
-                    format::decode_blob_list(list, "blobs.list"),
+                    std::move(documents.manifest),
+                    documents.blob_list,
+                    format::decode_blob_list(documents.blob_list, "blobs.list"),
                     format::decode_index(as_bytes(index)),
                     std::move(release_signatures)};
   head.index.base_blobs = read_base_list(volumes, *head.carrier);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/blob_list.h"
+#include "format/document_pack.h"
 #include "format/index.h"
 #include "trust/trust_root.h"
 #include "unpack/volume_set.h"
@@ -27,6 +28,10 @@ struct VerifiedHead {
 
 // A document of the head ("index", "statement.json"), unverified. Throws Error{volume_corrupt}.
 const std::string& head_document(const VolumeSet& volumes, std::string_view name);
+
+// manifest.json and blobs.list, in whichever form the head has them, unverified. Throws
+// Error{volume_corrupt} and what parse_statement, parse_carrier and unpack_documents throw.
+format::ReleaseDocuments release_documents(const VolumeSet& volumes);
 
 // The trust roots that travel with a bundle, for following a rotation chain.
 std::vector<trust::RootFile> carried_roots(const VolumeSet& volumes);

@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "bundle/error.h"
+#include "codec/difference.h"
+#include "codec/x86_filter.h"
 #include "codec/zstd.h"
 #include "format/recipe.h"
 
@@ -59,8 +62,10 @@ bool has_group(const LeafSource& source, const format::Group& group) {
 }
 
 GroupReader::GroupReader(const format::Index& index, const LeafSource& source, std::uint64_t budget,
-                         BaseReader* base)
-    : index_(index), source_(source), budget_(budget), base_(base) {}
+                         BaseReader* base, std::uint64_t large_budget)
+    : index_(index), source_(source), budget_(budget), base_(base), large_budget_(large_budget) {
+  if (std::ranges::any_of(index.groups, is_large)) budget_ = std::min(budget_, kSmallBudget);
+}
 
 BaseReader& GroupReader::base() const {
   if (base_ != nullptr) return *base_;
@@ -79,8 +84,23 @@ Bytes GroupReader::read_reference(const format::Group& group) {
   return reference.take();
 }
 
+void GroupReader::decode_difference(const format::Group& group, ByteView packed, Bytes& plain,
+                                    const std::string& what) {
+  const std::uint64_t size = codec::zstd_content_size(packed, what);
+  if (size > group.plain_size + format::kMaxDifferenceTable) {
+    throw Error(ErrorCode::bomb, fmt::format("{}: inflates beyond its limit", what),
+                std::string(format::kMadeWrong));
+  }
+  const Bytes reference = read_reference(group);
+  Bytes difference(static_cast<std::size_t>(size));
+  codec::zstd_decompress(packed, difference, what, reference);
+  codec::apply_difference(reference, difference, plain, what);
+}
+
 GroupReader::Plain GroupReader::decode(std::uint32_t number) {
   const format::Group& group = index_.groups[number];
+  std::unique_lock alone(alone_mutex_, std::defer_lock);
+  if (is_large(group) || group.reference_size != 0) alone.lock();
   Bytes packed;
   packed.reserve(group.packed_size);
   for (std::uint32_t i = 0; i < group.leaf_count(); ++i) {
@@ -91,43 +111,59 @@ GroupReader::Plain GroupReader::decode(std::uint32_t number) {
   decoded_.fetch_add(1, std::memory_order_relaxed);
   auto plain = std::make_shared<Bytes>(group.plain_size);
   const std::string what = fmt::format("group {} of the bundle", number);
-  if (group.reference_size == 0) {
+  if (group.filter == format::Filter::difference) {
+    decode_difference(group, packed, *plain, what);
+  } else if (group.reference_size == 0) {
     codec::zstd_decompress(packed, *plain, what);
   } else {
-    const std::lock_guard lock(reference_mutex_);
     codec::zstd_decompress(packed, *plain, what, read_reference(group));
   }
+  if (group.filter == format::Filter::x86) codec::x86_filter_decode(*plain);
   return plain;
 }
 
 // Finds the group's slot or makes one that the caller (`mine`) must fulfil.
-std::shared_future<GroupReader::Plain> GroupReader::claim(std::uint32_t group,
-                                                          std::promise<Plain>& promise,
-                                                          bool& mine) {
-  const std::lock_guard lock(mutex_);
-  if (const auto found = slots_.find(group); found != slots_.end()) {
-    order_.splice(order_.begin(), order_, found->second.order);
-    mine = false;
-    return found->second.plain;
+GroupReader::Claim GroupReader::claim(std::uint32_t group, std::promise<Plain>& promise,
+                                      bool may_wait) {
+  const std::uint32_t size = index_.groups[group].plain_size;
+  const bool large = is_large(index_.groups[group]);
+  std::unique_lock lock(mutex_);
+  while (true) {
+    if (const auto found = slots_.find(group); found != slots_.end()) {
+      order_.splice(order_.begin(), order_, found->second.order);
+      return {false, found->second.plain, found->second.claims};
+    }
+    if (!large || make_room_locked(size)) break;
+    if (!may_wait) return {};
+    given_back_.wait(lock);
   }
   order_.push_front(group);
-  Slot slot{promise.get_future().share(), order_.begin(), index_.groups[group].plain_size};
-  held_ += slot.size;
-  mine = true;
-  const auto plain = slot.plain;
-  slots_.emplace(group, std::move(slot));
-  evict_locked();
-  return plain;
+  const Claim claim{true, promise.get_future().share(), std::make_shared<int>()};
+  slots_.emplace(group, Slot{claim.plain, order_.begin(), size, claim.token});
+  held_of(group) += size;
+  if (!large) evict_locked(false, budget_);
+  return claim;
+}
+
+std::uint64_t& GroupReader::held_of(std::uint32_t group) {
+  return is_large(index_.groups[group]) ? large_held_ : held_;
+}
+
+// Room for one more large group. One alone always has room.
+bool GroupReader::make_room_locked(std::uint32_t size) {
+  evict_locked(true, large_budget_ - std::min<std::uint64_t>(large_budget_, size));
+  return large_held_ == 0 || large_held_ + size <= large_budget_;
 }
 
 // Least recently used first, but never a group that somebody reads from or decodes right now: that
 // would free nothing and cost another decoding.
-void GroupReader::evict_locked() {
-  for (auto place = order_.end(); held_ > budget_ && place != order_.begin();) {
+void GroupReader::evict_locked(bool large, std::uint64_t budget) {
+  std::uint64_t& held = large ? large_held_ : held_;
+  for (auto place = order_.end(); held > budget && place != order_.begin();) {
     --place;
     const auto slot = slots_.find(*place);
-    if (!is_idle(slot->second)) continue;
-    held_ -= slot->second.size;
+    if (is_large(index_.groups[*place]) != large || !is_idle(slot->second)) continue;
+    held -= slot->second.size;
     slots_.erase(slot);
     place = order_.erase(place);
   }
@@ -135,7 +171,19 @@ void GroupReader::evict_locked() {
 
 bool GroupReader::is_idle(const Slot& slot) {
   const bool ready = slot.plain.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  return ready && slot.plain.get().use_count() == 1;
+  return ready && slot.claims.use_count() == 1 && slot.plain.get().use_count() == 1;
+}
+
+// A large group that tells when it is given back.
+GroupReader::Plain GroupReader::lend(Plain plain) {
+  const Bytes* const bytes = plain.get();
+  return {bytes, [this, plain = std::move(plain)](const Bytes*) mutable {
+            {
+              const std::lock_guard lock(mutex_);
+              plain.reset();
+            }
+            given_back_.notify_all();
+          }};
 }
 
 void GroupReader::fulfil(std::uint32_t group, std::promise<Plain>& promise) {
@@ -152,24 +200,30 @@ void GroupReader::forget(std::uint32_t group) {
   const std::lock_guard lock(mutex_);
   const auto found = slots_.find(group);
   if (found == slots_.end()) return;
-  held_ -= found->second.size;
+  held_of(group) -= found->second.size;
   order_.erase(found->second.order);
   slots_.erase(found);
+  given_back_.notify_all();
 }
 
 GroupReader::Plain GroupReader::get(std::uint32_t group) {
   std::promise<Plain> promise;
-  bool mine = false;
-  const auto plain = claim(group, promise, mine);
-  if (mine) fulfil(group, promise);
-  return plain.get();
+  const Claim claimed = claim(group, promise, true);
+  if (claimed.mine) fulfil(group, promise);
+  return is_large(index_.groups[group]) ? lend(claimed.plain.get()) : claimed.plain.get();
 }
 
 void GroupReader::read_ahead(std::uint32_t group) {
   auto promise = std::make_shared<std::promise<Plain>>();
-  bool mine = false;
-  claim(group, *promise, mine);
-  if (mine) ahead_.submit([this, group, promise] { fulfil(group, *promise); });
+  if (!claim(group, *promise, false).mine) return;
+  ahead_.submit([this, group, promise]() mutable {
+    fulfil(group, *promise);
+    promise.reset();
+    // Idle from now on, unless somebody took it. Who has just looked is waiting when the lock is
+    // free.
+    const std::lock_guard lock(mutex_);
+    given_back_.notify_all();
+  });
 }
 
 Bytes read_recipe_stream(GroupReader& groups, std::uint64_t offset, std::uint32_t size) {
@@ -209,7 +263,8 @@ std::vector<format::Run> reference_runs(GroupReader& groups, const format::Group
       bytes += runs.back().length;
     }
   }
-  if (bytes + group.plain_size > format::kMaxReferencedGroupBytes)
+  const std::uint64_t copies = group.filter == format::Filter::difference ? 2 : 1;
+  if (bytes + copies * group.plain_size > format::kMaxReferencedGroupBytes)
     refuse("and the group are too large");
   return runs;
 }

@@ -132,10 +132,12 @@ class PartQueue {
       joiner_.add(parts.part().verbatim ? parts.verbatim() : encode_part(parts.input()), bits);
       return;
     }
+    // The bytes first: who waits for a group holds no slot.
+    PartInput input = parts.input();
     std::optional<PartWorkers::Slot> slot = workers_->try_slot();
     for (; !slot && !pending_.empty(); slot = workers_->try_slot()) take_first();
     if (!slot) slot.emplace(workers_->wait_for_slot());
-    pending_.push_back({std::move(*slot), workers_->encode(parts.input()), bits});
+    pending_.push_back({std::move(*slot), workers_->encode(std::move(input)), bits});
   }
   void flush() {
     while (!pending_.empty()) take_first();
@@ -192,7 +194,9 @@ void play_parts(format::RecipeReader& recipe, const format::Segment& segment, Ru
   out.pass_over(parts.bit() / 8);
   codec::PartJoiner joiner(out, parts.bit());
   PartQueue queue(workers, joiner);
+  runs.before_large_group([&queue] { queue.flush(); });
   for (; !parts.at_end(); parts.next()) queue.add(parts);
+  runs.before_large_group({});
   queue.flush();
   parts.finish();
 }

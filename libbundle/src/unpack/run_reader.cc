@@ -103,11 +103,23 @@ const Group& RunReader::load(std::uint8_t stream, std::uint64_t offset) {
   cancel_.check();
   const Group* group = groups_.index().find_group(stream, offset);
   const std::uint32_t number = groups_.index().group_number(*group);
-  held_[stream] = nullptr;
+  give_back(stream, *group);
   held_[stream] = groups_.get(number);
   current_[stream] = group;
   read_ahead(number);
   return *group;
+}
+
+// The stream's last group; before a large one every large one (GroupReader says why).
+void RunReader::give_back(std::uint8_t stream, const Group& next) {
+  if (GroupReader::is_large(next) && before_large_group_) before_large_group_();
+  for (std::size_t i = 0; i < held_.size(); ++i) {
+    const bool in_the_way = current_[i] != nullptr && GroupReader::is_large(next) &&
+                            GroupReader::is_large(*current_[i]);
+    if (i != stream && !in_the_way) continue;
+    held_[i] = nullptr;
+    current_[i] = nullptr;
+  }
 }
 
 // After a start in the middle of a blob the loads before it are passed over.

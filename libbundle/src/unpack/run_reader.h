@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -39,13 +40,18 @@ class RunReader {
   RunReader(GroupReader& groups, ByteView recipe, const Digest& blob, const Cancel& cancel);
 
   void copy(const format::Run& run, Sink& out);
+  // Called before a large group is asked for, which may mean to wait for other readers: who has what
+  // those wait for gives it back. May be empty.
+  void before_large_group(std::function<void()> call) { before_large_group_ = std::move(call); }
 
  private:
   void copy_base(const format::Run& run, Sink& out);
   void copy_stream(const format::Run& run, Sink& out);
   const format::Group& load(std::uint8_t stream, std::uint64_t offset);
+  void give_back(std::uint8_t stream, const format::Group& next);
   void read_ahead(std::uint32_t loaded);
 
+  std::function<void()> before_large_group_;
   GroupReader& groups_;
   const Cancel& cancel_;
   std::optional<BaseCursors> base_;

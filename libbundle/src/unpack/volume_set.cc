@@ -121,6 +121,8 @@ void merge_loose_files(FileSystem& fs, const Path& folder, VolumeSet& set) {
   for (const std::string& name : fs.list(folder)) {
     const bool document = std::ranges::find(kLooseDocuments, name) != kLooseDocuments.end();
     if (!document && !format::is_tail_name(name)) continue;
+    // Of a delta manifest and blob list stand in the head in another form: nothing to compare with.
+    if (document && format::find_file(set.head, name) == nullptr) continue;
     const Path path = folder / name;
     require_file(fs, path);
     const std::uint64_t limit = document ? format::kMaxBlobListBytes : format::kMaxTailBytes;
