@@ -10,10 +10,13 @@ they stand for bundles that lie on sticks somewhere.
     expected.json  digests of every blob and of every file of the set
 """
 
+import hashlib
+import io
 import json
 import pathlib
 import struct
 import sys
+import tarfile
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,14 +33,30 @@ def make(inputs, out, *options):
     return tools.make_bundle(inputs / "release.yaml", out, KEY, *options, env={"SOURCE_DATE_EPOCH": tools.EPOCH})
 
 
-def program():
-    """An ELF file of x86-64 with calls and accesses to data: groups with it have filter 1. It does not run."""
-    code = b"".join(b"\x55\x48\x8b\x05" + struct.pack("<i", 5000 - 20 * n) + b"\xe8" + struct.pack("<i", -20 * n) + b"\x90" * 7
-                    for n in range(400))
+def program(gap=0):
+    """An ELF file of x86-64 with calls and accesses to data: groups with it have filter 1. It does not run.
+
+    With a gap in the code all calls across it are others: a delta's group is a difference.
+    """
+    code = b""
+    for n in range(1000):
+        place = 24 * n + (gap if n >= 500 else 0)
+        code += bytes(place - len(code)) + hashlib.sha256(bytes([n % 250, n // 250])).digest()[:7] + b"\x48\x8b\x05"
+        code += struct.pack("<i", 50_000 + 8 * n - place) + b"\xe8" + struct.pack("<i", 7919 * n % 24_000 - place) + b"\x90" * 5
     header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     size = 64 + 2 * 56 + len(code)
     return (header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096) +
             struct.pack("<IIQQQQQQ", 1, 6, size, size, size, 0, 4096, 4096) + code)
+
+
+def in_tar(content):
+    """By its path the older file is found."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        entry = tarfile.TarInfo("usr/bin/k3s")
+        entry.size, entry.mode = len(content), 0o755
+        tar.addfile(entry, io.BytesIO(content))
+    return out.getvalue()
 
 
 def make_next(folder, scratch):
@@ -46,7 +65,7 @@ def make_next(folder, scratch):
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11, version="1.1.0",
                                          levels=(6, 9, 1, 1))
     release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\nupgradeFrom: [\"1.0.x\"]\n")
-    (inputs / "k3s").write_bytes(program() + b"next")
+    (inputs / "k3s").write_bytes(in_tar(program(gap=40)))
     make(inputs, folder / "delta", "--base", folder / "one")
 
 
@@ -97,7 +116,7 @@ def main():
     inputs = folder / "inputs"
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11)
     release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\n")
-    (inputs / "k3s").write_bytes(program())
+    (inputs / "k3s").write_bytes(in_tar(program()))
     make(inputs, folder / "one")
     with tempfile.TemporaryDirectory() as scratch:
         make_next(folder, pathlib.Path(scratch))
