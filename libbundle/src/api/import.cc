@@ -171,8 +171,7 @@ class Import {
     }
     groups_ = std::make_unique<unpack::GroupReader>(
         index(), *leaves_, delta ? kDeltaBudget : unpack::GroupReader::kDefaultBudget,
-        delta ? &*base_ : nullptr,
-        delta ? kDeltaLargeBudget : unpack::GroupReader::kLargeBudget);
+        delta ? &*base_ : nullptr, delta ? kDeltaLargeBudget : unpack::GroupReader::kLargeBudget);
   }
 
   // Before any write: is what the delta builds on here?

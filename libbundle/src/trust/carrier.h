@@ -30,7 +30,7 @@ struct Carrier {
   // Of bases.list, which names the base blobs that recipes read; size 0: they read none.
   Digest base_list_digest;
   std::uint64_t base_list_size = 0;
-  // Of the file `documents`, which stands for manifest and blob list; size 0: they stand themselves.
+  // Of the file `documents`, in place of manifest and blob list; size 0: there is none.
   Digest documents_digest;
   std::uint64_t documents_size = 0;
 
