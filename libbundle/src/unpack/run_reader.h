@@ -40,8 +40,8 @@ class RunReader {
   RunReader(GroupReader& groups, ByteView recipe, const Digest& blob, const Cancel& cancel);
 
   void copy(const format::Run& run, Sink& out);
-  // Called before a large group is asked for, which may mean to wait for other readers: who has what
-  // those wait for gives it back. May be empty.
+  // Called before a large group is asked for, which may mean to wait for other readers: who has
+  // what those wait for gives it back. May be empty.
   void before_large_group(std::function<void()> call) { before_large_group_ = std::move(call); }
 
  private:
