@@ -55,7 +55,7 @@ struct Program {
 
 std::size_t packed_size(ByteView bytes, ByteView prefix) {
   ZstdParams params;
-  params.level = 12;
+  params.level = 19;
   params.long_matching = true;
   return ZstdCompressor(params).compress(bytes, prefix).size();
 }
