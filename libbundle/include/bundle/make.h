@@ -36,7 +36,7 @@ struct MakeOptions {
   bool fast = false;  // for CI: level 3, under 256 MiB of memory
   unsigned jobs = 2;
   SignWith sign;
-  RegistryAccess registry;  // for `docker://` sources
+  RegistryAccess registry;                   // for `docker://` sources
   std::vector<std::filesystem::path> roots;  // <N>.root.json files that travel along
   // Who runs the build, for the provenance: a URI such as that of a CI workflow. Part of the signed
   // content; empty: bundle-make itself.
@@ -108,7 +108,7 @@ struct CosignOptions {
   SignWith sign;
   std::filesystem::path public_key;  // PEM; needed with a command, whose output it checks
   bool classic = false;              // tags sha256-<hex>.sig, for cosign and Flux of before bundles
-  RegistryAccess registry;  // for `docker://` sources
+  RegistryAccess registry;           // for `docker://` sources
 };
 
 struct CosignedArtifact {
