@@ -36,13 +36,13 @@ def convert(raw, target, content_id):
     _, offset, size = describe(target)
     with open(target, "r+b") as file:
         file.seek(offset)
-        text = file.read(size)
-        patched, count = re.subn(rb"(?m)^CID=[0-9a-f]{1,8}$",
-                                 lambda match: b"CID=" + content_id[:len(match[0]) - 4].encode(), text)
-        if count != 1 or len(patched) != len(text):
+        text = file.read(size).rstrip(b"\0")
+        # It has seven digits now and then, and fewer more rarely: what comes behind it moves.
+        patched, count = re.subn(rb"(?m)^CID=[0-9a-f]{1,8}$", b"CID=" + content_id[:8].encode(), text)
+        if count != 1 or len(patched) > size:
             raise Failure(f"{target}: no content id in the VMDK", "Another version of qemu-img writes something else.")
         file.seek(offset)
-        file.write(patched)
+        file.write(patched.ljust(size, b"\0"))
 
 
 def sha256_of(path):
