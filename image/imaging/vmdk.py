@@ -36,13 +36,21 @@ def convert(raw, target, content_id):
     _, offset, size = describe(target)
     with open(target, "r+b") as file:
         file.seek(offset)
-        text = file.read(size).rstrip(b"\0")
-        # It has seven digits now and then, and fewer more rarely: what comes behind it moves.
-        patched, count = re.subn(rb"(?m)^CID=[0-9a-f]{1,8}$", b"CID=" + content_id[:8].encode(), text)
-        if count != 1 or len(patched) > size:
+        patched = with_content_id(file.read(size), content_id)
+        if patched is None:
             raise Failure(f"{target}: no content id in the VMDK", "Another version of qemu-img writes something else.")
         file.seek(offset)
-        file.write(patched.ljust(size, b"\0"))
+        file.write(patched)
+
+
+def with_content_id(room, content_id):
+    """The descriptor in its zero-padded `room` with another content id; None if it has none, or does not fit.
+
+    qemu-img writes the id twice, without leading zeros: seven digits now and then, fewer more rarely. When the second is the
+    shorter, the end of the first text is still there behind the zero that ends the second."""
+    text = room.split(b"\0", 1)[0]
+    patched, count = re.subn(rb"(?m)^CID=[0-9a-f]{1,8}$", b"CID=" + content_id[:8].encode(), text)
+    return patched.ljust(len(room), b"\0") if count == 1 and len(patched) <= len(room) else None
 
 
 def sha256_of(path):

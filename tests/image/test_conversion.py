@@ -176,6 +176,17 @@ class Conversion(image_support.TestCase):
         for path in self.out.iterdir():
             self.assertEqual(path.read_bytes(), (self.work / "again" / path.name).read_bytes(), path.name)
 
+    def test_the_content_id_is_the_only_difference_between_two_vmdk(self):
+        from imaging import vmdk
+
+        def room(cid, stale=b""):
+            return (b"# Disk DescriptorFile\nCID=" + cid + b"\nparentCID=ffffffff\n\0" + stale).ljust(128, b"\0")
+
+        wanted = room(b"0123abcd")
+        for drawn in (room(b"9f8e7d6c"), room(b"f8e7d6c"), room(b"c"), room(b"f8e7d6c", b"\n"), room(b"8e7d6c", b"f\n")):
+            self.assertEqual(wanted, vmdk.with_content_id(drawn, "0123abcdef"))
+        self.assertIsNone(vmdk.with_content_id(b"# Disk DescriptorFile\n\0CID=9f8e7d6c\n", "0123abcdef"))
+
     def test_the_same_folder_gives_the_same_disk(self):
         again = make_disk(self.root, self.work / "disk.raw")
         subprocess.run(["cmp", self.disk, again], check=True)
