@@ -8,9 +8,9 @@ foreach(name ${names})
   string(APPEND rows "    {\"${name}\", R\"seed(${text})seed\"},\n")
 endforeach()
 file(WRITE ${OUTPUT} "// Written by flux-seed/embed.cmake.
-#include \"release/seed_templates.h\"
+#include \"flux/seed_templates.h\"
 
-namespace bundle::release {
+namespace bundle::flux {
 namespace {
 
 constexpr SeedTemplate kTemplates[] = {
@@ -20,5 +20,5 @@ ${rows}};
 
 std::span<const SeedTemplate> seed_templates() { return kTemplates; }
 
-}  // namespace bundle::release
+}  // namespace bundle::flux
 ")

@@ -3,14 +3,14 @@
 #include <cstdlib>
 
 #include "bundle/error.h"
-#include "release/chart_values.h"
-#include "release/manifest_text.h"
-#include "release/pin_images.h"
+#include "flux/chart_values.h"
+#include "flux/manifest_text.h"
+#include "flux/pin_images.h"
 
 namespace {
 
-bundle::release::ReleaseImages sample_images() {
-  bundle::release::ReleaseImages images;
+bundle::flux::ReleaseImages sample_images() {
+  bundle::flux::ReleaseImages images;
   bundle::release::Artifact redis;
   redis.registry = "docker.io";
   redis.repository = "library/redis";
@@ -28,22 +28,22 @@ bundle::release::ReleaseImages sample_images() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace bundle;
-  static const release::ReleaseImages images = sample_images();
-  static const release::ImagePatterns patterns{{"*AGENT*"}, {"spec.*.imageName"}};
+  static const flux::ReleaseImages images = sample_images();
+  static const flux::ImagePatterns patterns{{"*AGENT*"}, {"spec.*.imageName"}};
   if (size > 64 * 1024) return 0;
   const std::string_view text = as_text({data, size});
   std::string pinned;
   std::size_t documents = 0;
   try {
-    pinned = release::pin_images(text, "input.yaml", images, patterns);
-    for (const auto& document : release::parse_manifests(text, "input.yaml")) {
+    pinned = flux::pin_images(text, "input.yaml", images, patterns);
+    for (const auto& document : flux::parse_manifests(text, "input.yaml")) {
       ++documents;
-      release::pinning_values(document.root(), "1.0.0", images);
+      flux::pinning_values(document.root(), "1.0.0", images);
     }
   } catch (const Error& error) {
     if (!error.message().starts_with("input.yaml")) std::abort();
     return 0;
   }
-  if (release::parse_manifests(pinned, "pinned.yaml").size() != documents) std::abort();
+  if (flux::parse_manifests(pinned, "pinned.yaml").size() != documents) std::abort();
   return 0;
 }

@@ -130,7 +130,7 @@ class Image {
     return out;
   }
 
-  std::vector<release::BlobInput> blobs;
+  std::vector<spec::BlobInput> blobs;
   std::vector<oci::Descriptor> layers;
   ContentsByBlob contents;
 };

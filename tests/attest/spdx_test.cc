@@ -166,7 +166,7 @@ TEST(ReleaseAttestor, HangsBothOnTheReleaseIndex) {
   const auto blobs = attestor.attest(manifest, {});
   ASSERT_EQ(manifest.release_index->referrers.size(), 2U);
   std::set<Digest> digests;
-  for (const release::BlobInput& blob : blobs) {
+  for (const spec::BlobInput& blob : blobs) {
     EXPECT_TRUE(digests.insert(blob.digest).second);
     const Bytes bytes = read_all(*blob.open(), 1 << 20, "blob");
     EXPECT_EQ(sha256(bytes), blob.digest);

@@ -43,8 +43,8 @@ class BytesSource final : public Source {
 };
 
 // A blob whose readings, one after the other, give these bytes; the last one again and again.
-release::BlobInput blob_of(std::vector<Bytes> readings) {
-  release::BlobInput blob;
+spec::BlobInput blob_of(std::vector<Bytes> readings) {
+  spec::BlobInput blob;
   blob.open = [readings, next = std::size_t{0}]() mutable -> std::unique_ptr<Source> {
     const Bytes& bytes = readings[std::min(next++, readings.size() - 1)];
     return std::make_unique<BytesSource>(bytes);
@@ -70,7 +70,7 @@ TEST(GzipAnalysis, EachMemberHasItsOwnEncoder) {
 }
 
 TEST(GzipAnalysis, MembersOverTheImportBudgetStayAsTheyAre) {
-  const release::BlobInput blob = blob_of({joined({member(false), member(true)})});
+  const spec::BlobInput blob = blob_of({joined({member(false), member(true)})});
   const GzipAnalysis none = analyse_gzip(blob, Cancel(), nullptr, 1);
   ASSERT_EQ(none.members.size(), 2U);
   EXPECT_FALSE(none.members[0] || none.members[1]);

@@ -74,9 +74,9 @@ std::vector<FoundPackage> packages_of(const OverlayView& view) {
 
 class InventoryTaker {
  public:
-  InventoryTaker(const std::vector<release::BlobInput>& blobs, const ContentsByBlob& contents)
+  InventoryTaker(const std::vector<spec::BlobInput>& blobs, const ContentsByBlob& contents)
       : contents_(contents) {
-    for (const release::BlobInput& blob : blobs) blobs_.emplace(blob.digest, &blob);
+    for (const spec::BlobInput& blob : blobs) blobs_.emplace(blob.digest, &blob);
   }
 
   void add_image(const release::Artifact& image) { add_document(image, image.descriptor, ""); }
@@ -144,18 +144,18 @@ class InventoryTaker {
   }
 
   const ContentsByBlob& contents_;
-  std::map<Digest, const release::BlobInput*> blobs_;
+  std::map<Digest, const spec::BlobInput*> blobs_;
   Inventory result_;
 };
 
 }  // namespace
 
-bool is_worth_scanning(const release::BlobInput& blob) {
+bool is_worth_scanning(const spec::BlobInput& blob) {
   return blob.media_type.find("tar") != std::string::npos || blob.media_type == oci::kFileLayerType;
 }
 
 Inventory take_inventory(const release::Manifest& manifest,
-                         const std::vector<release::BlobInput>& blobs,
+                         const std::vector<spec::BlobInput>& blobs,
                          const ContentsByBlob& contents) {
   InventoryTaker taker(blobs, contents);
   for (const release::Artifact& image : manifest.images) taker.add_image(image);

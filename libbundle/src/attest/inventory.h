@@ -7,7 +7,7 @@
 
 #include "attest/layer_scanner.h"
 #include "release/manifest.h"
-#include "release/resolve.h"
+#include "spec/resolve.h"
 
 namespace bundle::attest {
 
@@ -37,14 +37,13 @@ struct Inventory {
 };
 
 // Whether a scan of this blob can find something: layers and plain files.
-bool is_worth_scanning(const release::BlobInput& blob);
+bool is_worth_scanning(const spec::BlobInput& blob);
 
 using ContentsByBlob = std::map<Digest, BlobContents>;
 
 // `blobs` are the release's; documents among them are read again from memory. Throws what reading
 // them throws. Peak memory: the result; package names are held once more while it is made.
 Inventory take_inventory(const release::Manifest& manifest,
-                         const std::vector<release::BlobInput>& blobs,
-                         const ContentsByBlob& contents);
+                         const std::vector<spec::BlobInput>& blobs, const ContentsByBlob& contents);
 
 }  // namespace bundle::attest

@@ -18,18 +18,18 @@ void ReleaseAttestor::add(const Digest& blob, BlobContents contents) {
   contents_.insert_or_assign(blob, std::move(contents));
 }
 
-std::vector<release::BlobInput> ReleaseAttestor::attest(
-    release::Manifest& manifest, const std::vector<release::BlobInput>& blobs) {
+std::vector<spec::BlobInput> ReleaseAttestor::attest(release::Manifest& manifest,
+                                                     const std::vector<spec::BlobInput>& blobs) {
   std::set<Digest> known;
-  for (const release::BlobInput& blob : blobs) known.insert(blob.digest);
+  for (const spec::BlobInput& blob : blobs) known.insert(blob.digest);
   release::Artifact& index = manifest.release_index.value();
-  std::vector<release::BlobInput> added;
+  std::vector<spec::BlobInput> added;
   const auto add_referrer = [&](oci::Artifact artifact, const std::string& origin) {
     index.referrers.push_back({artifact.manifest.descriptor, index.descriptor.digest, {}});
     artifact.blobs.push_back({artifact.manifest.descriptor, artifact.manifest.bytes, {}});
     for (oci::ArtifactBlob& blob : artifact.blobs) {
       if (!known.insert(blob.descriptor.digest).second) continue;
-      added.push_back(release::memory_blob(blob.descriptor, std::move(blob.bytes), origin));
+      added.push_back(spec::memory_blob(blob.descriptor, std::move(blob.bytes), origin));
     }
   };
 

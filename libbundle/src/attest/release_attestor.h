@@ -6,7 +6,7 @@
 
 #include "attest/inventory.h"
 #include "attest/layer_scanner.h"
-#include "release/resolve.h"
+#include "spec/resolve.h"
 
 namespace bundle::attest {
 
@@ -29,8 +29,8 @@ class ReleaseAttestor {
   // The SBOM and the provenance as referrers of manifest.release_index, into which they are
   // entered; returns their blobs, less those that the release has already. Call it once, at the
   // end.
-  std::vector<release::BlobInput> attest(release::Manifest& manifest,
-                                         const std::vector<release::BlobInput>& blobs);
+  std::vector<spec::BlobInput> attest(release::Manifest& manifest,
+                                      const std::vector<spec::BlobInput>& blobs);
 
  private:
   BuildFacts facts_;

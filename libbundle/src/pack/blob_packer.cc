@@ -36,7 +36,7 @@ bool is_opaque(ByteView block) {
 
 // Reads a blob to its end, checks size and digest on the way.
 template <typename Consume>
-void read_checked(const release::BlobInput& blob, const Cancel& cancel, Consume consume) {
+void read_checked(const spec::BlobInput& blob, const Cancel& cancel, Consume consume) {
   const auto source = blob.open();
   Sha256 hash;
   Bytes buffer(kReadBuffer);
@@ -162,7 +162,7 @@ class GzipPacker final : public codec::GzipVisitor {
   std::size_t member_ = 0;
 };
 
-void pack_gzip(BlobPacker& packer, const release::BlobInput& blob, const GzipAnalysis& analysis,
+void pack_gzip(BlobPacker& packer, const spec::BlobInput& blob, const GzipAnalysis& analysis,
                RecipeWriter& recipe, const Cancel& cancel) {
   GzipPacker visitor(packer, analysis, recipe);
   codec::GzipParser parser(visitor);
@@ -172,7 +172,7 @@ void pack_gzip(BlobPacker& packer, const release::BlobInput& blob, const GzipAna
 }
 
 template <typename Splitter>
-void pack_plain(BlobPacker& packer, const release::BlobInput& blob, RecipeWriter& recipe,
+void pack_plain(BlobPacker& packer, const spec::BlobInput& blob, RecipeWriter& recipe,
                 const Cancel& cancel, Sink* plain) {
   Splitter splitter(packer, recipe);
   recipe.begin_plain();
@@ -186,14 +186,14 @@ void pack_plain(BlobPacker& packer, const release::BlobInput& blob, RecipeWriter
 
 }  // namespace
 
-void BlobPacker::add(const release::BlobInput& blob, const Cancel& cancel) {
+void BlobPacker::add(const spec::BlobInput& blob, const Cancel& cancel) {
   if (attestor_ == nullptr || !attest::is_worth_scanning(blob)) return pack(blob, cancel, nullptr);
   attest::BlobScanner scanner;
   pack(blob, cancel, &scanner);
   attestor_->add(blob.digest, scanner.finish());
 }
 
-void BlobPacker::look_into(const release::BlobInput& blob, const Cancel& cancel) {
+void BlobPacker::look_into(const spec::BlobInput& blob, const Cancel& cancel) {
   if (attestor_ == nullptr || !attest::is_worth_scanning(blob)) return;
   attest::BlobScanner scanner;
   PlainTap tap(scanner);
@@ -201,7 +201,7 @@ void BlobPacker::look_into(const release::BlobInput& blob, const Cancel& cancel)
   attestor_->add(blob.digest, scanner.finish());
 }
 
-void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain) {
+void BlobPacker::pack(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain) {
   RecipeWriter recipe;
   const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain, import_budget_);
   stats_.blob_bytes += blob.size;
@@ -229,7 +229,7 @@ void BlobPacker::pack(const release::BlobInput& blob, const Cancel& cancel, Sink
   write_recipe(blob, recipe);
 }
 
-void BlobPacker::write_recipe(const release::BlobInput& blob, RecipeWriter& writer) {
+void BlobPacker::write_recipe(const spec::BlobInput& blob, RecipeWriter& writer) {
   const Bytes recipe = writer.take();
   if (recipe.size() > format::kMaxRecipeBytes) {
     throw Error(ErrorCode::limit,

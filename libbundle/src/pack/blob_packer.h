@@ -14,7 +14,7 @@
 #include "pack/delta_base.h"
 #include "pack/object_splitter.h"
 #include "pack/pack_writer.h"
-#include "release/resolve.h"
+#include "spec/resolve.h"
 
 namespace bundle::pack {
 
@@ -55,9 +55,9 @@ class BlobPacker {
   void set_import_budget(unsigned budget) { import_budget_ = budget; }
 
   // Throws Error{blob_mismatch} when the input is not what it was resolved to.
-  void add(const release::BlobInput& blob, const Cancel& cancel);
+  void add(const spec::BlobInput& blob, const Cancel& cancel);
   // A blob that the bundle leaves out is only read for the attestor. Throws as add().
-  void look_into(const release::BlobInput& blob, const Cancel& cancel);
+  void look_into(const spec::BlobInput& blob, const Cancel& cancel);
   // The features that the recipes and the finished groups need, into the index.
   void finish();
 
@@ -74,7 +74,7 @@ class BlobPacker {
   format::Run store_opaque(ByteView bytes);
 
  private:
-  void pack(const release::BlobInput& blob, const Cancel& cancel, Sink* plain);
+  void pack(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain);
   format::Run store_unique(Stream stream, ByteView bytes,
                            const std::vector<format::Run>& references = {});
   std::optional<format::Run> copy_from_base(ByteView bytes);
@@ -82,7 +82,7 @@ class BlobPacker {
   // Whether the group of `place` is among those used lately; notes its use if `size` is worth it.
   bool worth_fetching(const Place& place, std::size_t size);
   void note_use(const Place& place);
-  void write_recipe(const release::BlobInput& blob, format::RecipeWriter& recipe);
+  void write_recipe(const spec::BlobInput& blob, format::RecipeWriter& recipe);
 
   PackWriter& packs_;
   format::Index& index_;

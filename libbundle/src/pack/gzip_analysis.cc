@@ -159,8 +159,8 @@ class TokenAnalyser final : public codec::GzipVisitor {
   std::unique_ptr<codec::TokenCoder> coder_;
 };
 
-void code_unknown_members(const release::BlobInput& blob, GzipAnalysis& result,
-                          const Cancel& cancel, unsigned import_budget) {
+void code_unknown_members(const spec::BlobInput& blob, GzipAnalysis& result, const Cancel& cancel,
+                          unsigned import_budget) {
   bool any = false;
   for (std::size_t i = 0; i < result.members.size(); ++i) any = any || is_costly(result, i);
   if (!any) return;
@@ -177,7 +177,7 @@ void code_unknown_members(const release::BlobInput& blob, GzipAnalysis& result,
 
 }  // namespace
 
-GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel, Sink* plain,
+GzipAnalysis analyse_gzip(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain,
                           unsigned import_budget) {
   Bytes buffer(kReadBuffer);
   const auto source = blob.open();

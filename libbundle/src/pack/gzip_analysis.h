@@ -9,7 +9,7 @@
 #include "codec/gzip_parser.h"
 #include "codec/stream_parts.h"
 #include "io/stream.h"
-#include "release/resolve.h"
+#include "spec/resolve.h"
 
 namespace bundle::pack {
 
@@ -36,8 +36,8 @@ inline constexpr std::size_t kMaxBlobCorrections = std::size_t{64} << 20;
 // Members whose encoder costs more than `import_budget` (codec::replay_cost(); 0: any) stay as they
 // are. Memory: an encoder match (codec/encoder_match.h) and one read buffer; then a token coder,
 // and kMaxBlobCorrections of corrections.
-GzipAnalysis analyse_gzip(const release::BlobInput& blob, const Cancel& cancel,
-                          Sink* plain = nullptr, unsigned import_budget = 0);
+GzipAnalysis analyse_gzip(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain = nullptr,
+                          unsigned import_budget = 0);
 
 // Gives on what a gzip blob inflates to, like analyse_gzip(), and other blobs as they are.
 class PlainTap final : public Sink {

@@ -13,7 +13,7 @@
 namespace bundle::pack {
 namespace {
 
-trust::Statement make_statement(const release::ResolvedRelease& release, std::string_view manifest,
+trust::Statement make_statement(const spec::ResolvedRelease& release, std::string_view manifest,
                                 std::string_view blob_list) {
   trust::Statement statement;
   statement.product = release.manifest.product;
@@ -26,14 +26,14 @@ trust::Statement make_statement(const release::ResolvedRelease& release, std::st
   statement.blob_list_digest = sha256(as_bytes(blob_list));
   statement.blob_list_size = blob_list.size();
   statement.blob_count = release.blobs.size();
-  for (const release::BlobInput& blob : release.blobs) statement.blob_bytes += blob.size;
+  for (const spec::BlobInput& blob : release.blobs) statement.blob_bytes += blob.size;
   return statement;
 }
 
 // Sorted, as the blob list has them.
-std::vector<format::BlobEntry> entries_of(const release::ResolvedRelease& release) {
+std::vector<format::BlobEntry> entries_of(const spec::ResolvedRelease& release) {
   std::vector<format::BlobEntry> blobs;
-  for (const release::BlobInput& blob : release.blobs) blobs.push_back({blob.digest, blob.size});
+  for (const spec::BlobInput& blob : release.blobs) blobs.push_back({blob.digest, blob.size});
   std::ranges::sort(blobs, {}, &format::BlobEntry::digest);
   return blobs;
 }
@@ -79,18 +79,18 @@ trust::Carrier make_carrier(std::string_view statement, const format::Index& ind
 // SBOM and provenance are blobs like any other, but known only when the others were read: the
 // release is complete, and its manifest final, when this returns. They say the same in a delta, so
 // that the statement is the same: what a delta leaves out is read for them.
-PackStats pack_blobs(release::ResolvedRelease& release, const MakeJob& job, PackWriter& packs,
+PackStats pack_blobs(spec::ResolvedRelease& release, const MakeJob& job, PackWriter& packs,
                      format::Index& index, Progress& progress, const Cancel& cancel) {
   std::uint64_t total = 0;
-  for (const release::BlobInput& blob : release.blobs) total += blob.size;
-  const auto is_left_out = [&](const release::BlobInput& blob) {
+  for (const spec::BlobInput& blob : release.blobs) total += blob.size;
+  const auto is_left_out = [&](const spec::BlobInput& blob) {
     return job.base != nullptr && job.base->has_blob({blob.digest, blob.size});
   };
   progress.phase("packing", total);
   BlobPacker packer(packs, index, job.base, job.attestor);
   packer.set_import_budget(job.profile.import_budget);
   std::uint64_t done = 0;
-  for (const release::BlobInput& blob : release.blobs) {
+  for (const spec::BlobInput& blob : release.blobs) {
     if (is_left_out(blob)) {
       packer.look_into(blob, cancel);
     } else {
@@ -99,7 +99,7 @@ PackStats pack_blobs(release::ResolvedRelease& release, const MakeJob& job, Pack
     progress.advance(done += blob.size);
   }
   if (job.attestor != nullptr) {
-    for (release::BlobInput& blob : job.attestor->attest(release.manifest, release.blobs)) {
+    for (spec::BlobInput& blob : job.attestor->attest(release.manifest, release.blobs)) {
       if (!is_left_out(blob)) packer.add(blob, cancel);
       release.blobs.push_back(std::move(blob));
     }
@@ -111,7 +111,7 @@ PackStats pack_blobs(release::ResolvedRelease& release, const MakeJob& job, Pack
 
 }  // namespace
 
-MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const MakeJob& job,
+MadeRelease make_release(FileSystem& fs, spec::ResolvedRelease release, const MakeJob& job,
                          Progress& progress, const Cancel& cancel) {
   fs.create_directories(job.out);
   format::Index index;

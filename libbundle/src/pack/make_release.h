@@ -10,7 +10,7 @@
 #include "io/file_system.h"
 #include "pack/blob_packer.h"
 #include "pack/volume_writer.h"
-#include "release/resolve.h"
+#include "spec/resolve.h"
 
 namespace bundle::pack {
 
@@ -42,7 +42,7 @@ struct MadeRelease {
 // Equal inputs give byte-identical output. Packs go through one temporary file in `out`, whose
 // space is given back while volumes are written from it: peak disk is the bundle plus one volume's
 // repeated parts. Memory: the pack writer's and the blob packer's.
-MadeRelease make_release(FileSystem& fs, release::ResolvedRelease release, const MakeJob& job,
+MadeRelease make_release(FileSystem& fs, spec::ResolvedRelease release, const MakeJob& job,
                          Progress& progress, const Cancel& cancel);
 
 }  // namespace bundle::pack
