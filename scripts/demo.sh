@@ -47,7 +47,7 @@ trap stop_server EXIT
 build_programs() {
     local launcher=()
     if command -v ccache > /dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache); fi
-    cmake --preset release -DBUNDLE_BUILD_TESTS=OFF -DBUNDLE_BUILD_FUZZ=OFF "${launcher[@]}" > "$demo/configure.log" ||
+    cmake --preset release -DBUNDLE_UNITY=ON -DBUNDLE_BUILD_TESTS=OFF -DBUNDLE_BUILD_BENCH=OFF -DBUNDLE_BUILD_FUZZ=OFF "${launcher[@]}" > "$demo/configure.log" ||
         { cat "$demo/configure.log"; fail "cmake failed"; }
     cmake --build --preset release -j "$(nproc)" --target bundle-make bundle-import bundle-registry
 }

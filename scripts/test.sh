@@ -23,7 +23,7 @@ if command -v ccache > /dev/null; then launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=c
 
 # build PRESET [TARGET...]
 build() {
-    cmake --preset "$1" "${launcher[@]}" > "build/$1.configure.log" 2>&1 ||
+    cmake --preset "$1" -DBUNDLE_UNITY=ON "${launcher[@]}" > "build/$1.configure.log" 2>&1 ||
         { cat "build/$1.configure.log" >&2; return 1; }
     cmake --build --preset "$1" -j "$jobs" ${2+--target "${@:2}"}
 }
@@ -51,7 +51,7 @@ asan_summary="not run: too little of the $((limit_seconds / 60)) minutes was lef
 # Code with sanitizers takes about twice as long to compile, but this is about half of it.
 if [ $status = 0 ] && [ $((dev_build + dev_tests)) -lt "$(remaining)" ]; then
     say "building: preset asan"
-    if timeout "$(remaining)" cmake --preset asan "${launcher[@]}" > build/asan.configure.log 2>&1; then
+    if timeout "$(remaining)" cmake --preset asan -DBUNDLE_UNITY=ON "${launcher[@]}" > build/asan.configure.log 2>&1; then
         code=0
         timeout "$(remaining)" cmake --build --preset asan -j "$jobs" \
             --target "${asan_targets[@]}" "${fuzz_targets[@]}" || code=$?

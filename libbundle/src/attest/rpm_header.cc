@@ -36,7 +36,7 @@ enum Type : std::uint32_t {
 
 constexpr std::size_t kPreamble = 8;
 constexpr std::size_t kEntry = 16;
-constexpr std::array<std::uint32_t, 10> kAlignment{1, 1, 1, 2, 4, 8, 1, 1, 1, 1};  // by type
+constexpr std::array<std::uint32_t, 10> kTypeAlignment{1, 1, 1, 2, 4, 8, 1, 1, 1, 1};  // by type
 
 std::uint32_t load_be32(const std::uint8_t* from) {
   return std::uint32_t{from[0]} << 24 | std::uint32_t{from[1]} << 16 | std::uint32_t{from[2]} << 8 |
@@ -101,10 +101,10 @@ class Header {
 
   bool is_sound(const Entry& entry) const {
     if (entry.tag < kFirstTag || entry.type < kChar || entry.type > kTranslated) return false;
-    if (entry.count == 0 || entry.offset % kAlignment[entry.type] != 0) return false;
+    if (entry.count == 0 || entry.offset % kTypeAlignment[entry.type] != 0) return false;
     if (entry.type == kString && entry.count != 1) return false;
     // A string takes a byte at least: that each ends inside is looked at when it is read.
-    return fits(entry.offset, std::uint64_t{entry.count} * kAlignment[entry.type]);
+    return fits(entry.offset, std::uint64_t{entry.count} * kTypeAlignment[entry.type]);
   }
 
   // False when it is not what the tag is for. What was changed after the package was made comes

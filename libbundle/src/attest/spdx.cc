@@ -19,7 +19,7 @@ using codec::Json;
 // Without a version: the release is the same whichever bundle-make makes it.
 constexpr std::string_view kCreator = "Tool: bundle-make";
 constexpr std::string_view kDocument = "SPDXRef-DOCUMENT";
-constexpr std::string_view kRelease = "SPDXRef-Release";
+constexpr std::string_view kReleaseElement = "SPDXRef-Release";
 constexpr std::size_t kIdDigits = 16;  // of a SHA-256: enough to tell elements of a document apart
 
 // Text from an image, as a JSON string may hold it.
@@ -110,7 +110,7 @@ class Writer {
     add_chart();
     add_system();
     add_kubernetes();
-    for (const auto& file : manifest_.files) add_file(file, std::string(kRelease));
+    for (const auto& file : manifest_.files) add_file(file, std::string(kReleaseElement));
     return document();
   }
 
@@ -142,7 +142,7 @@ class Writer {
   }
 
   void add_release() {
-    Json json = element(std::string(kRelease), manifest_.product, manifest_.version);
+    Json json = element(std::string(kReleaseElement), manifest_.product, manifest_.version);
     json.set("primaryPackagePurpose", "APPLICATION");
     if (manifest_.release_index) {
       const release::Artifact& index = *manifest_.release_index;
@@ -150,8 +150,8 @@ class Writer {
       json.set("externalRefs",
                purl_reference(oci_url({}, index.repository, index.tag, index.descriptor.digest)));
     }
-    add(std::string(kRelease), json);
-    relate(std::string(kDocument), "DESCRIBES", std::string(kRelease));
+    add(std::string(kReleaseElement), json);
+    relate(std::string(kDocument), "DESCRIBES", std::string(kReleaseElement));
   }
 
   void add_found(const std::string& owner, const FoundPackage& found) {
@@ -182,7 +182,7 @@ class Writer {
     if (!image.platform.empty()) json.set("comment", "platform " + image.platform);
     annotate(json, image.problems);
     add(id, json);
-    relate(std::string(kRelease), "CONTAINS", id);
+    relate(std::string(kReleaseElement), "CONTAINS", id);
     for (const FoundPackage& found : image.packages) add_found(id, found);
   }
 
@@ -196,7 +196,7 @@ class Writer {
         .set("externalRefs", purl_reference(oci_url({}, chart.artifact.repository,
                                                     chart.artifact.tag, descriptor.digest)));
     add(id, json);
-    relate(std::string(kRelease), "CONTAINS", id);
+    relate(std::string(kReleaseElement), "CONTAINS", id);
   }
 
   void add_system() {
@@ -216,7 +216,7 @@ class Writer {
     }
     annotate(json, problems);
     add(id, json);
-    relate(std::string(kRelease), "CONTAINS", id);
+    relate(std::string(kReleaseElement), "CONTAINS", id);
     for (const auto& file : manifest_.os_artifacts) add_file(file, id);
     for (Package package : source_.os_packages.packages) {
       package.space = system.name;
@@ -234,7 +234,7 @@ class Writer {
     Json json = element(id, manifest_.k8s_distribution, manifest_.k8s_version);
     json.set("externalRefs", purl_reference(package_url(package)));
     add(id, json);
-    relate(std::string(kRelease), "CONTAINS", id);
+    relate(std::string(kReleaseElement), "CONTAINS", id);
     for (const auto& file : manifest_.k8s_artifacts) add_file(file, id);
   }
 

@@ -12,7 +12,7 @@ namespace {
 using codec::Json;
 
 // What runs in a cluster may write deep structures into its objects.
-constexpr std::size_t kMaxDepth = 100;
+constexpr std::size_t kMaxAnswerDepth = 100;
 // Callers wait and ask again by themselves: an API server that restarts is nothing unusual.
 constexpr int kAttempts = 2;
 constexpr std::chrono::milliseconds kConnectTimeout{5'000};
@@ -84,7 +84,7 @@ Json KubeClient::receive(transfer::HttpRequest request, const std::string& actio
   const auto response = http_.send(request);
   if (response->status() < 200 || response->status() > 299) fail(*response, action);
   return codec::parse_json(read_all(*response), "the cluster's answer",
-                           {kMaxAnswerBytes, kMaxDepth});
+                           {kMaxAnswerBytes, kMaxAnswerDepth});
 }
 
 std::vector<Json> KubeClient::list(const std::string& path) {

@@ -13,7 +13,7 @@ namespace {
 using codec::Json;
 
 constexpr std::uint64_t kMaxCredentialBytes = 64 * 1024;
-constexpr std::size_t kMaxDepth = 16;
+constexpr std::size_t kMaxConfigDepth = 16;
 
 [[noreturn]] void refuse(const Path& path, const std::string& problem, std::string hint = {}) {
   if (hint.empty()) {
@@ -31,7 +31,7 @@ class Reader {
       : fs_(fs),
         path_(path),
         document_(codec::parse_yaml(text, path.string(), ErrorCode::config_invalid,
-                                    {kMaxKubeconfigBytes, kMaxDepth})) {
+                                    {kMaxKubeconfigBytes, kMaxConfigDepth})) {
     if (!root().is_object()) refuse(path_, "is no kubeconfig");
   }
 

@@ -12,7 +12,6 @@
 namespace bundle::flux {
 namespace {
 
-using Form = ImageReference::Form;
 
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -34,25 +33,25 @@ class Editor {
   }
 
   void pin(const codec::YamlDocument& document, const ImageReference& reference) {
-    if (reference.form == Form::source) return pin_source(document, reference);
-    if (reference.form == Form::outside) return;
+    if (reference.form == ImageReference::Form::source) return pin_source(document, reference);
+    if (reference.form == ImageReference::Form::outside) return;
     const auto digest = images_.find(reference.text);
     if (!digest || reference.pinned) return;
     switch (reference.form) {
-      case Form::image:
+      case ImageReference::Form::image:
         replace_value(document, reference.pointer, pinned_reference(reference.text, *digest));
         break;
-      case Form::parts:
+      case ImageReference::Form::parts:
         pin_parts(document, reference.pointer, *digest);
         break;
-      case Form::kustomize:
+      case ImageReference::Form::kustomize:
         replace_member(document, reference.pointer + "/newTag", "digest", digest->text());
         break;
-      case Form::token:
+      case ImageReference::Form::token:
         replace_token(document, reference, pinned_reference(reference.text, *digest));
         break;
-      case Form::source:
-      case Form::outside:
+      case ImageReference::Form::source:
+      case ImageReference::Form::outside:
         break;
     }
   }

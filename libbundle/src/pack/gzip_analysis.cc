@@ -10,7 +10,7 @@
 namespace bundle::pack {
 namespace {
 
-constexpr std::size_t kReadBuffer = 256 << 10;
+constexpr std::size_t kAnalysisBuffer = 256 << 10;
 
 bool is_over_budget(const codec::EncoderSpec& spec, unsigned budget) {
   return budget != 0 && codec::replay_cost(spec) > budget;
@@ -166,7 +166,7 @@ void code_unknown_members(const spec::BlobInput& blob, GzipAnalysis& result, con
   if (!any) return;
   TokenAnalyser analyser(result, import_budget);
   codec::GzipParser parser(analyser);
-  Bytes buffer(kReadBuffer);
+  Bytes buffer(kAnalysisBuffer);
   const auto source = blob.open();
   while (const std::size_t count = source->read(buffer)) {
     cancel.check();
@@ -179,7 +179,7 @@ void code_unknown_members(const spec::BlobInput& blob, GzipAnalysis& result, con
 
 GzipAnalysis analyse_gzip(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain,
                           unsigned import_budget) {
-  Bytes buffer(kReadBuffer);
+  Bytes buffer(kAnalysisBuffer);
   const auto source = blob.open();
   std::size_t count = read_full(*source, buffer);
   if (!codec::is_gzip(ByteView(buffer).first(count))) return {};

@@ -16,7 +16,7 @@
 namespace bundle {
 namespace {
 
-constexpr std::uint64_t kMaxPemBytes = 64 * 1024;
+constexpr std::uint64_t kMaxAuthorityBytes = 64 * 1024;
 
 // A JSON string is a YAML string, whatever is in it.
 std::string yaml_text(std::string_view text) {
@@ -45,7 +45,7 @@ Inputs read_inputs(FileSystem& fs, const ClusterConfigOptions& options) {
   Inputs inputs;
   inputs.host = host_of(options.endpoint);
   if (!options.ca_file.empty()) {
-    inputs.ca_pem = read_text_file(fs, options.ca_file, kMaxPemBytes);
+    inputs.ca_pem = read_text_file(fs, options.ca_file, kMaxAuthorityBytes);
     if (!read_certificate(inputs.ca_pem, options.ca_file.string()).authority) {
       throw Error(ErrorCode::key_invalid,
                   options.ca_file.string() + " is no authority's certificate",

@@ -111,7 +111,7 @@ const char* state_text(PushState state) {
   return "failed";
 }
 
-PushedArtifact describe(const Artifact& artifact, const PushArtifact& pushed,
+PushedArtifact describe_pushed(const Artifact& artifact, const PushArtifact& pushed,
                         const transfer::PushResult& result) {
   PushedArtifact entry;
   entry.name = artifact.name;
@@ -168,7 +168,7 @@ PushReport push_release(const PushOptions& options, Progress& progress, const Ca
   PushReport report{
       manifest.product, manifest.version, options.to, options.dry_run, {}, 0, 0, 0, 0, 0};
   for (std::size_t i = 0; i < results.size(); ++i) {
-    report.artifacts.push_back(describe(*artifacts[i], work.artifacts[i], results[i]));
+    report.artifacts.push_back(describe_pushed(*artifacts[i], work.artifacts[i], results[i]));
   }
   report.blobs_present = totals.blobs_present;
   report.blobs_mounted = totals.blobs_mounted;

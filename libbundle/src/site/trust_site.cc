@@ -63,7 +63,7 @@ std::vector<SiteRevocations> site_revocations(const TrustState& state) {
   return lists;
 }
 
-SiteTrust describe(const SiteStore& store, const TrustState& state) {
+SiteTrust describe_trust(const SiteStore& store, const TrustState& state) {
   const trust::TrustRoot& root = state.require_root();
   const UnixTime clock = current_time();
   const UnixTime now = state.effective_now(clock);
@@ -159,7 +159,7 @@ void audit_update(store::StoreWriter& writer, const TrustUpdate& update) {
 
 SiteTrust site_trust(const std::filesystem::path& root) {
   const auto store = SiteStore::open(posix_file_system(), root);
-  return describe(*store, TrustState(store->fs(), store->trust_dir()));
+  return describe_trust(*store, TrustState(store->fs(), store->trust_dir()));
 }
 
 SiteTrust pin_site_trust(const std::filesystem::path& root, const std::filesystem::path& file,
@@ -183,7 +183,7 @@ SiteTrust pin_site_trust(const std::filesystem::path& root, const std::filesyste
     event.set("fingerprint", chosen.fingerprint());
     writer.audit("pin", std::move(event));
   }
-  return describe(*store, state);
+  return describe_trust(*store, state);
 }
 
 TrustUpdate update_site_trust(const std::filesystem::path& root,

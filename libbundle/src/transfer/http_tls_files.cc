@@ -9,7 +9,7 @@ namespace {
 // A bundle of all public authorities has some 250 KB.
 constexpr std::uint64_t kMaxPemBytes = 4 * 1024 * 1024;
 
-[[noreturn]] void refuse(const Path& path, std::string_view why) {
+[[noreturn]] void refuse_tls_file(const Path& path, std::string_view why) {
   throw Error(ErrorCode::config_invalid, fmt::format("{}: {}", path.string(), why),
               "Expected is a PEM file of certificate authorities, or a directory with ca.crt and, "
               "for a client certificate, client.cert and client.key.");
@@ -18,7 +18,7 @@ constexpr std::uint64_t kMaxPemBytes = 4 * 1024 * 1024;
 std::string read_pem(FileSystem& fs, const Path& path, std::string_view marker) {
   std::string text = read_text_file(fs, path, kMaxPemBytes);
   if (text.find(marker) == std::string::npos) {
-    refuse(path, fmt::format("no '{}' in it", marker));
+    refuse_tls_file(path, fmt::format("no '{}' in it", marker));
   }
   if (!text.ends_with('\n')) text += '\n';
   return text;
@@ -35,16 +35,16 @@ TlsFiles load_directory(FileSystem& fs, const Path& directory) {
     if (extension == ".crt" || extension == ".pem") {
       files.ca_pem += read_pem(fs, path, kCertificate);
     } else if (extension == ".cert") {
-      if (!files.client_cert_pem.empty()) refuse(path, "a second client certificate");
+      if (!files.client_cert_pem.empty()) refuse_tls_file(path, "a second client certificate");
       Path key = path;
       key.replace_extension(".key");
-      if (!fs.status(key)) refuse(path, "its .key file is missing");
+      if (!fs.status(key)) refuse_tls_file(path, "its .key file is missing");
       files.client_cert_pem = read_pem(fs, path, kCertificate);
       files.client_key_pem = read_pem(fs, key, kPrivateKey);
     }
   }
   if (files.ca_pem.empty() && files.client_cert_pem.empty()) {
-    refuse(directory, "no *.crt, *.pem or *.cert in it");
+    refuse_tls_file(directory, "no *.crt, *.pem or *.cert in it");
   }
   return files;
 }

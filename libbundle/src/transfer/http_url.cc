@@ -17,7 +17,7 @@ struct CurlUrlDeleter {
 };
 using CurlUrl = std::unique_ptr<CURLU, CurlUrlDeleter>;
 
-[[noreturn]] void refuse(std::string_view what, std::string_view why) {
+[[noreturn]] void refuse_url(std::string_view what, std::string_view why) {
   throw Error(ErrorCode::usage, fmt::format("{}: {}", what, why),
               "Give a complete address such as https://registry.example.com/path.");
 }
@@ -28,9 +28,9 @@ bool is_control_or_high(char c) {
 }
 
 void check_text(std::string_view text, std::string_view what) {
-  if (text.size() > kMaxUrlBytes) refuse(what, "the address is too long");
+  if (text.size() > kMaxUrlBytes) refuse_url(what, "the address is too long");
   if (std::ranges::any_of(text, is_control_or_high)) {
-    refuse(what, "the address has control or non-ASCII characters");
+    refuse_url(what, "the address has control or non-ASCII characters");
   }
 }
 
@@ -45,7 +45,7 @@ std::string part(CURLU* handle, CURLUPart which, unsigned flags = 0) {
 void set(CURLU* handle, std::string_view text, std::string_view what) {
   const std::string copy(text);
   const CURLUcode result = curl_url_set(handle, CURLUPART_URL, copy.c_str(), CURLU_URLENCODE);
-  if (result != CURLUE_OK) refuse(what, curl_url_strerror(result));
+  if (result != CURLUE_OK) refuse_url(what, curl_url_strerror(result));
 }
 
 std::string lower(std::string text) {
@@ -58,16 +58,16 @@ std::string lower(std::string text) {
 Url take_apart(CURLU* handle, std::string_view what) {
   Url url;
   url.scheme = lower(part(handle, CURLUPART_SCHEME));
-  if (url.scheme != "http" && url.scheme != "https") refuse(what, "only http and https are spoken");
+  if (url.scheme != "http" && url.scheme != "https") refuse_url(what, "only http and https are spoken");
   if (!part(handle, CURLUPART_USER).empty() || !part(handle, CURLUPART_PASSWORD).empty()) {
-    refuse(what, "an address may not hold a user name or password");
+    refuse_url(what, "an address may not hold a user name or password");
   }
   url.host = lower(part(handle, CURLUPART_HOST));
-  if (url.host.empty()) refuse(what, "the address names no host");
+  if (url.host.empty()) refuse_url(what, "the address names no host");
   const std::string port = part(handle, CURLUPART_PORT, CURLU_DEFAULT_PORT);
   const auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), url.port);
   if (failure != std::errc{} || end != port.data() + port.size() || url.port == 0) {
-    refuse(what, "the address has no usable port");
+    refuse_url(what, "the address has no usable port");
   }
   url.target = part(handle, CURLUPART_PATH);
   if (url.target.empty()) url.target.push_back('/');
@@ -86,9 +86,9 @@ Url Url::parse(std::string_view text, std::string_view what) {
   check_text(text, what);
   // libcurl would guess a scheme from the host name ("ftp.example.com"); we never guess.
   const std::size_t scheme_end = text.find("://");
-  if (scheme_end == std::string_view::npos) refuse(what, "the address names no scheme");
+  if (scheme_end == std::string_view::npos) refuse_url(what, "the address names no scheme");
   // libcurl reads "https:///x" as host "x".
-  if (text.substr(scheme_end + 3).starts_with('/')) refuse(what, "the address names no host");
+  if (text.substr(scheme_end + 3).starts_with('/')) refuse_url(what, "the address names no host");
   const CurlUrl handle(curl_url());
   set(handle.get(), text, what);
   return take_apart(handle.get(), what);

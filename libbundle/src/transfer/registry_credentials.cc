@@ -15,7 +15,7 @@ constexpr std::chrono::milliseconds kHelperTimeLimit{30'000};
 // The key under which Docker stores the login of docker.io, and asks its helpers.
 constexpr std::string_view kDockerHubKey = "https://index.docker.io/v1/";
 
-[[noreturn]] void refuse(std::string_view what, std::string_view why) {
+[[noreturn]] void refuse_config(std::string_view what, std::string_view why) {
   throw Error(ErrorCode::config_invalid, fmt::format("{}: {}", what, why),
               "Write the file again with skopeo login or docker login, or name another one with "
               "--authfile.");
@@ -42,19 +42,19 @@ const codec::Json::Object& member_object(const codec::Json& json, std::string_vi
   static const codec::Json::Object kEmpty;
   const codec::Json* member = json.find(name);
   if (member == nullptr || member->is_null()) return kEmpty;
-  if (!member->is_object()) refuse(what, fmt::format("'{}' is no object", name));
+  if (!member->is_object()) refuse_config(what, fmt::format("'{}' is no object", name));
   return member->as_object();
 }
 
 std::string member_text(const codec::Json& json, std::string_view name, std::string_view what) {
   const codec::Json* member = json.find(name);
   if (member == nullptr || member->is_null()) return {};
-  if (!member->is_string()) refuse(what, fmt::format("'{}' is no string", name));
+  if (!member->is_string()) refuse_config(what, fmt::format("'{}' is no string", name));
   return member->as_string();
 }
 
 Credentials parse_entry(const codec::Json& json, std::string_view what) {
-  if (!json.is_object()) refuse(what, "an entry of 'auths' is no object");
+  if (!json.is_object()) refuse_config(what, "an entry of 'auths' is no object");
   Credentials credentials;
   credentials.username = member_text(json, "username", what);
   credentials.password = member_text(json, "password", what);
@@ -62,11 +62,11 @@ Credentials parse_entry(const codec::Json& json, std::string_view what) {
   const std::string encoded = member_text(json, "auth", what);
   if (encoded.empty()) return credentials;
   const std::optional<Bytes> decoded = from_base64(encoded);
-  if (!decoded) refuse(what, "an 'auth' is no base64");
+  if (!decoded) refuse_config(what, "an 'auth' is no base64");
   std::string_view text = as_text(*decoded);
   while (text.ends_with('\0')) text.remove_suffix(1);  // old docker clients padded with zeros
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon == 0) refuse(what, "an 'auth' is no user:password");
+  if (colon == std::string_view::npos || colon == 0) refuse_config(what, "an 'auth' is no user:password");
   credentials.username = text.substr(0, colon);
   credentials.password = text.substr(colon + 1);
   return credentials;
@@ -128,22 +128,22 @@ DockerConfig DockerConfig::parse(std::string_view text, std::string_view what) {
   try {
     json = codec::parse_json(text, what, {.max_bytes = kMaxDockerConfigBytes, .max_depth = 16});
   } catch (const Error& error) {
-    refuse(what, error.message());
+    refuse_config(what, error.message());
   }
-  if (!json.is_object()) refuse(what, "not a JSON object");
+  if (!json.is_object()) refuse_config(what, "not a JSON object");
   DockerConfig config;
   for (const auto& [key, value] : member_object(json, "auths", what)) {
     config.auths[canonical_key(key)] = parse_entry(value, what);
   }
   for (const auto& [key, value] : member_object(json, "credHelpers", what)) {
     if (!value.is_string() || !is_helper_name(value.as_string())) {
-      refuse(what, "'credHelpers' names no usable helper");
+      refuse_config(what, "'credHelpers' names no usable helper");
     }
     config.cred_helpers[canonical_key(key)] = value.as_string();
   }
   config.creds_store = member_text(json, "credsStore", what);
   if (!config.creds_store.empty() && !is_helper_name(config.creds_store)) {
-    refuse(what, "'credsStore' names no usable helper");
+    refuse_config(what, "'credsStore' names no usable helper");
   }
   return config;
 }

@@ -24,7 +24,6 @@ namespace {
 using trust::RevocationList;
 using trust::SignatureFile;
 
-constexpr UnixTime kDay = UnixTime{24} * 60 * 60;
 constexpr unsigned kMaxDays = 36'500;
 // A name in a bundle's file list has 128 bytes, of which number and signature's suffix take 50.
 constexpr std::size_t kMaxChannelBytes = 64;
@@ -212,7 +211,7 @@ SignedDocumentReport trust_time(const TrustTime& options) {
   statement.site = options.site;
   statement.created = build_time();
   statement.clock_from = *clock;
-  statement.clock_until = *clock + options.days * kDay;
+  statement.clock_until = *clock + options.days * vendor::kDay;
   return write_document(posix_file_system(), options.out, trust::encode_time(statement), 0,
                         options.sign);
 }
@@ -237,7 +236,7 @@ SignedDocumentReport promote(const PromoteOptions& options) {
   const SignatureFile* before = newest(files, stem);
   pointer.sequence = number_of(before) + 1;
   pointer.created = build_time();
-  pointer.expires = pointer.created + options.expires_days * kDay;
+  pointer.expires = pointer.created + options.expires_days * vendor::kDay;
   pointer.statement_digest = release.statement;
   pointer.release_version = release.version;
   pointer.root_version = number_of(newest(files, "root.json"));

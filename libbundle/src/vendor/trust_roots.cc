@@ -21,7 +21,6 @@ using trust::RootMetadata;
 using trust::TrustRoot;
 using trust::UnverifiedRoot;
 
-constexpr UnixTime kDay = UnixTime{24} * 60 * 60;
 constexpr std::string_view kRootStem = "root.json";
 constexpr std::string_view kBareKeyFile = "root.pub";
 
@@ -199,7 +198,7 @@ TrustRootReport trust_init(const TrustInit& options) {
     bare = read_text_file(fs, options.from, trust::kMaxSignatureFileBytes);
     first = TrustRoot::from_public_key(bare, options.from.string()).metadata();
   }
-  RootMetadata root = trust::next_root(first, build_time() + options.expires_days * kDay);
+  RootMetadata root = trust::next_root(first, build_time() + options.expires_days * vendor::kDay);
   for (const auto& [role, files] : options.keys) {
     for (const auto& file : files) trust::add_key(root, role, read_public_key(fs, file));
   }
@@ -227,7 +226,7 @@ TrustRootReport trust_rotate(const std::filesystem::path& folder, unsigned expir
   }
   const auto root = trust::parse_root(read_root_text(fs, path), path.string());
   return write_draft(fs, folder,
-                     trust::next_root(root.metadata, build_time() + expires_days * kDay));
+                     trust::next_root(root.metadata, build_time() + expires_days * vendor::kDay));
 }
 
 TrustRootReport trust_add_key(const std::filesystem::path& folder, const std::string& role,

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/time.h"
 #include "bundle/make.h"
 #include "crypto/signer.h"
 #include "format/volume.h"
@@ -13,6 +14,8 @@
 #include "trust/trust_root.h"
 
 namespace bundle::vendor {
+
+inline constexpr UnixTime kDay = UnixTime{24} * 60 * 60;
 
 SecretBytes read_password(FileSystem& fs, const std::filesystem::path& file, int fd);
 std::unique_ptr<Signer> open_signer(FileSystem& fs, const SignWith& sign);
