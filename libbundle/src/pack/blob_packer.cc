@@ -186,11 +186,18 @@ void pack_plain(BlobPacker& packer, const spec::BlobInput& blob, RecipeWriter& r
 
 }  // namespace
 
-void BlobPacker::add(const spec::BlobInput& blob, const Cancel& cancel) {
-  if (attestor_ == nullptr || !attest::is_worth_scanning(blob)) return pack(blob, cancel, nullptr);
-  attest::BlobScanner scanner;
-  pack(blob, cancel, &scanner);
-  attestor_->add(blob.digest, scanner.finish());
+StudiedBlob BlobPacker::study(const spec::BlobInput& blob, const Cancel& cancel) const {
+  StudiedBlob studied;
+  if (attestor_ != nullptr && attest::is_worth_scanning(blob)) {
+    studied.scanner = std::make_unique<attest::BlobScanner>();
+  }
+  studied.analysis = analyse_gzip(blob, cancel, studied.scanner.get(), import_budget_);
+  return studied;
+}
+
+void BlobPacker::add(const spec::BlobInput& blob, StudiedBlob studied, const Cancel& cancel) {
+  pack(blob, studied.analysis, cancel, studied.scanner.get());
+  if (studied.scanner != nullptr) attestor_->add(blob.digest, studied.scanner->finish());
 }
 
 void BlobPacker::look_into(const spec::BlobInput& blob, const Cancel& cancel) {
@@ -201,9 +208,9 @@ void BlobPacker::look_into(const spec::BlobInput& blob, const Cancel& cancel) {
   attestor_->add(blob.digest, scanner.finish());
 }
 
-void BlobPacker::pack(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain) {
+void BlobPacker::pack(const spec::BlobInput& blob, const GzipAnalysis& analysis,
+                      const Cancel& cancel, Sink* plain) {
   RecipeWriter recipe;
-  const GzipAnalysis analysis = analyse_gzip(blob, cancel, plain, import_budget_);
   stats_.blob_bytes += blob.size;
   if (base_ != nullptr) base_->begin_blob();
   if (blob.size == 0) {

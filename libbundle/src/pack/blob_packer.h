@@ -2,16 +2,19 @@
 #pragma once
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <set>
 #include <unordered_map>
 
+#include "attest/layer_scanner.h"
 #include "attest/release_attestor.h"
 #include "bundle/progress.h"
 #include "codec/deflate_encoder.h"
 #include "format/index.h"
 #include "format/recipe.h"
 #include "pack/delta_base.h"
+#include "pack/gzip_analysis.h"
 #include "pack/object_splitter.h"
 #include "pack/pack_writer.h"
 #include "spec/resolve.h"
@@ -28,8 +31,16 @@ struct PackStats {
   std::uint64_t base_bytes = 0;      // of a delta: plain bytes that are copied from base blobs
 };
 
+// A blob after its first reading.
+struct StudiedBlob {
+  GzipAnalysis analysis;
+  // Has seen what a gzip blob inflates to; null when nobody wants to know the packages in it.
+  std::unique_ptr<attest::BlobScanner> scanner;
+};
+
 // A blob is read once; a gzip blob twice: the first time its encoder is found and proven for every
-// member, the second time its content is stored. Digest and size are checked at the last reading.
+// member (study), the second time its content is stored (add). Digest and size are checked at the
+// last reading.
 //
 // Objects are tar members' bodies and, outside of tar, everything, cut every kObjectBlock bytes;
 // equal objects are stored once, or not at all where the base of a delta has them. Tar headers and
@@ -54,8 +65,10 @@ class BlobPacker {
   // As PackProfile::import_budget.
   void set_import_budget(unsigned budget) { import_budget_ = budget; }
 
+  // From any thread. Throws what reading throws.
+  StudiedBlob study(const spec::BlobInput& blob, const Cancel& cancel) const;
   // Throws Error{blob_mismatch} when the input is not what it was resolved to.
-  void add(const spec::BlobInput& blob, const Cancel& cancel);
+  void add(const spec::BlobInput& blob, StudiedBlob studied, const Cancel& cancel);
   // A blob that the bundle leaves out is only read for the attestor. Throws as add().
   void look_into(const spec::BlobInput& blob, const Cancel& cancel);
   // The features that the recipes and the finished groups need, into the index.
@@ -74,7 +87,8 @@ class BlobPacker {
   format::Run store_opaque(ByteView bytes);
 
  private:
-  void pack(const spec::BlobInput& blob, const Cancel& cancel, Sink* plain);
+  void pack(const spec::BlobInput& blob, const GzipAnalysis& analysis, const Cancel& cancel,
+            Sink* plain);
   format::Run store_unique(Stream stream, ByteView bytes,
                            const std::vector<format::Run>& references = {});
   std::optional<format::Run> copy_from_base(ByteView bytes);

@@ -7,6 +7,7 @@
 #include "bundle/error.h"
 #include "format/blob_list.h"
 #include "format/document_pack.h"
+#include "pack/study_ahead.h"
 #include "trust/carrier.h"
 #include "trust/statement.h"
 
@@ -89,18 +90,23 @@ PackStats pack_blobs(spec::ResolvedRelease& release, const MakeJob& job, PackWri
   progress.phase("packing", total);
   BlobPacker packer(packs, index, job.base, job.attestor);
   packer.set_import_budget(job.profile.import_budget);
+  std::vector<const spec::BlobInput*> to_pack;
+  for (const spec::BlobInput& blob : release.blobs) {
+    if (!is_left_out(blob)) to_pack.push_back(&blob);
+  }
+  StudyAhead studies(packer, std::move(to_pack), job.profile.jobs, cancel);
   std::uint64_t done = 0;
   for (const spec::BlobInput& blob : release.blobs) {
     if (is_left_out(blob)) {
       packer.look_into(blob, cancel);
     } else {
-      packer.add(blob, cancel);
+      packer.add(blob, studies.next(), cancel);
     }
     progress.advance(done += blob.size);
   }
   if (job.attestor != nullptr) {
     for (spec::BlobInput& blob : job.attestor->attest(release.manifest, release.blobs)) {
-      if (!is_left_out(blob)) packer.add(blob, cancel);
+      if (!is_left_out(blob)) packer.add(blob, packer.study(blob, cancel), cancel);
       release.blobs.push_back(std::move(blob));
     }
   }
