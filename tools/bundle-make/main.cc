@@ -135,6 +135,43 @@ void sign(const Invocation& call) {
   fmt::print("volumes that carry all signatures of the folder: {}\n", report.volumes);
 }
 
+void export_bundle(const Invocation& call) {
+  if (call.arguments.size() != 2) {
+    throw bundle::Error(bundle::ErrorCode::usage, "export needs a store and a version",
+                        "bundle-make export STORE VERSION --out DIR; 'bundle-import list --store "
+                        "STORE' tells which versions there are.");
+  }
+  bundle::ExportOptions options;
+  options.store = call.arguments[0];
+  options.version = call.arguments[1];
+  options.dry_run = call.has("dry-run");
+  options.out = options.dry_run ? call.text("out") : call.required("out");
+  if (call.has("volume-size"))
+    options.volume_size = bundle::tools::parse_size(call.text("volume-size"));
+  options.level = call.options["level"].as<int>();
+  options.fast = call.has("fast");
+  options.jobs = call.options["jobs"].as<unsigned>();
+  options.sign = signing(call);
+  const auto report = bundle::export_release(options, call.progress, call.cancel);
+  if (call.json) {
+    fmt::print("{}\n", bundle::to_json(report));
+    return;
+  }
+  fmt::print("{} {} {} (release number {}): {} blobs, {}\n",
+             report.dry_run ? "would export" : "exported", report.product, report.version,
+             report.release_number, report.blobs, format_size(report.blob_bytes));
+  if (report.dry_run) return;
+  for (const auto& volume : report.volumes) fmt::print("  {}\n", volume.string());
+  fmt::print("  bundle size: {}, {:.0f} s\n", format_size(report.bundle_bytes), report.seconds);
+  for (const auto& name : report.signatures) fmt::print("  signed: {}\n", name);
+  if (!report.carrier_signed) {
+    fmt::print(
+        "  CARRIER NOT SIGNED by enough keys: no site imports it before 'bundle-make sign "
+        "{} --key KEY'\n",
+        options.out.string());
+  }
+}
+
 void cosign_sign(const Invocation& call) {
   bundle::CosignOptions options;
   options.spec = call.only_argument("release.yaml");
@@ -345,6 +382,22 @@ std::vector<Command> commands() {
        "  bundle-make sign out --sign-command 'hsm-sign --slot 3'\n"
        "  bundle-make sign out          puts signature files copied into out/ into the volumes\n",
        add_signing_options, sign},
+      {"export", "STORE VERSION --out DIR [--key K | --sign-command CMD]",
+       "a release of a store or mirror as a full bundle, for sites without a network",
+       "  bundle-make export /var/lib/bundle 1.4.0 --out out --key carrier.key --password-file "
+       "pw.txt\n"
+       "  bundle-make export /var/lib/bundle 1.4.0 --dry-run\n",
+       [](auto& add) {
+         add("out", "folder for the bundle", string_value());
+         add_signing_options(add);
+         add("volume-size", "largest volume, like 650M or 4G (default: just below FAT32's 4 GiB)",
+             string_value());
+         add("level", "zstd level, 1 to 19", cxxopts::value<int>()->default_value("19"));
+         add("fast", "level 3, under 256 MiB of memory");
+         add("jobs", "compression threads", cxxopts::value<unsigned>()->default_value("2"));
+         add("dry-run", "verify the release, say what would be exported, write nothing");
+       },
+       export_bundle},
       {"have", "DIR|VOLUME...", "the inventory of a bundle: its blobs, as a base of a delta",
        "  bundle-make have out > 1.4.0.have\n", [](auto&) {}, have},
       {"inspect", "DIR|VOLUME...", "show what a bundle says about itself (trusts nobody)",

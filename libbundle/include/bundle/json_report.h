@@ -21,6 +21,7 @@ namespace bundle {
 
 std::string to_json(const Error& error);
 std::string to_json(const MakeReport& report);
+std::string to_json(const ExportReport& report);
 std::string to_json(const ClosureReport& report);
 std::string to_json(const SignReport& report);
 std::string to_json(const CosignReport& report);

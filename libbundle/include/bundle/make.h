@@ -101,6 +101,42 @@ struct SignReport {
 // `sign` it only does the latter.
 SignReport sign_bundle(const std::filesystem::path& folder, const SignWith& sign);
 
+struct ExportOptions {
+  std::filesystem::path store;
+  std::string version;
+  std::filesystem::path out;  // folder; must hold no bundle yet
+  std::uint64_t volume_size = kDefaultVolumeBytes;
+  int level = 19;
+  bool fast = false;  // level 3, under 256 MiB of memory
+  unsigned jobs = 2;
+  // A key that the store's root allows for carriers; empty: sign_bundle() later.
+  SignWith sign;
+  bool dry_run = false;  // only tell what would be exported
+};
+
+struct ExportReport {
+  bool dry_run = false;
+  std::string product;
+  std::string version;
+  std::uint64_t release_number = 0;
+  std::uint64_t blobs = 0;
+  std::uint64_t blob_bytes = 0;
+  std::vector<std::filesystem::path> volumes;
+  std::uint64_t bundle_bytes = 0;
+  std::vector<std::string> signatures;  // of the release, kept, and of the carrier
+  bool carrier_signed = false;          // false: no site imports it yet
+  double seconds = 0;
+};
+
+// A release of a store or mirror as a full bundle: statement, manifest and blobs as they are, to the
+// byte, so that it is the same release; the carrier is new and signed by a key of its own. Roots,
+// pointers and revocations that the store follows travel along. The release is verified first, and
+// every blob while it is packed. Equal stores give equal bytes. Throws Error{release_unknown,
+// release_incomplete, revoked, blob_mismatch, name_collision}, {wrong_key} before anything is
+// written when sites would not take this key for a carrier, and what verifying throws. Memory: as
+// make_bundle.
+ExportReport export_release(const ExportOptions& options, Progress& progress, const Cancel& cancel);
+
 struct CosignOptions {
   std::filesystem::path spec;  // release.yaml; its `signatures` names the folder that is written
   // `key`: cosign's or OpenSSL's, ECDSA P-256. `command`: message on stdin, DER or base64 on

@@ -7,7 +7,6 @@
 
 #include "bundle/error.h"
 #include "trust/news.h"
-#include "trust/statement.h"
 #include "trust/trust_root.h"
 
 namespace bundle::pack {
@@ -107,17 +106,26 @@ std::string trusted_comment(std::string_view product, std::string_view version,
   return fmt::format("{} {} release {}", product, version, release_number);
 }
 
+namespace {
+
+std::string comment_of(const trust::Statement& release) {
+  return trusted_comment(release.product, release.version, release.release_number);
+}
+
+}  // namespace
+
 FileList sign_documents(Signer& signer, std::string_view statement_json,
                         std::string_view carrier_json) {
   const trust::Statement statement = trust::parse_statement(statement_json, "statement.json");
-  const std::string comment =
-      trusted_comment(statement.product, statement.version, statement.release_number);
   FileList files;
-  files.push_back(sign_one(signer, "statement.json", statement_json, comment));
-  if (!carrier_json.empty()) {
-    files.push_back(sign_one(signer, "carrier.json", carrier_json, comment + " carrier"));
-  }
+  files.push_back(sign_one(signer, "statement.json", statement_json, comment_of(statement)));
+  if (!carrier_json.empty()) files.push_back(sign_carrier(signer, statement, carrier_json));
   return files;
+}
+
+NamedFile sign_carrier(Signer& signer, const trust::Statement& release,
+                       std::string_view carrier_json) {
+  return sign_one(signer, "carrier.json", carrier_json, comment_of(release) + " carrier");
 }
 
 std::size_t add_to_bundle(FileSystem& fs, const Path& directory, const FileList& added) {

@@ -7,6 +7,7 @@
 #include "crypto/signer.h"
 #include "format/volume.h"
 #include "io/file_system.h"
+#include "trust/statement.h"
 
 namespace bundle::pack {
 
@@ -18,6 +19,10 @@ std::string trusted_comment(std::string_view product, std::string_view version,
 // statement.<keyid>.minisig and carrier.<keyid>.minisig by one signer.
 format::FileList sign_documents(Signer& signer, std::string_view statement_json,
                                 std::string_view carrier_json);
+
+// The second of the two alone.
+format::NamedFile sign_carrier(Signer& signer, const trust::Statement& release,
+                               std::string_view carrier_json);
 
 // Adds `added` and the loose signatures and roots of the folder to the tail of every volume in
 // `directory`, and writes all of them as loose files. A volume's old tail may be damaged (an

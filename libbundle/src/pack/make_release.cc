@@ -115,6 +115,46 @@ PackStats pack_blobs(spec::ResolvedRelease& release, const MakeJob& job, PackWri
   return packer.stats();
 }
 
+// What a bundle is written from, once all its blobs are packed.
+struct Documents {
+  std::string name;  // of the volumes
+  std::string manifest;
+  std::string blob_list;
+  Bytes short_form;  // of the two; empty: none
+  std::string base_list;
+};
+
+// Index and carrier, their signatures, then the volumes. `made` has the statement.
+void write_bundle(FileSystem& fs, const MakeJob& job, const Documents& documents,
+                  const format::Index& index, PackWriter& packs, MadeRelease& made,
+                  Progress& progress, const Cancel& cancel) {
+  const Bytes encoded_index = format::encode_index(index);
+  made.carrier = trust::encode_carrier(make_carrier(made.statement, index, encoded_index, job.base,
+                                                    documents.base_list, documents.short_form));
+  const auto head = [&](ByteView short_form) {
+    return make_head(made, encoded_index, documents.manifest, documents.blob_list, short_form,
+                     documents.base_list);
+  };
+  VolumeJob volumes;
+  volumes.bundle_id = trust::bundle_id(made.carrier);
+  volumes.name = documents.name;
+  volumes.volume_size = job.volume_size;
+  volumes.head = head(documents.short_form);
+  volumes.tail = job.roots;
+  if (job.sign) {
+    for (auto& file : job.sign(made.statement, made.carrier))
+      volumes.tail.push_back(std::move(file));
+  }
+  made.volumes = write_volumes(
+      fs, job.out, volumes, index, *packs.leaves(),
+      [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress,
+      cancel);
+  write_loose_files(fs, job.out, head({}), volumes.tail);
+  made.pack_bytes = index.pack_size();
+  for (const Path& path : made.volumes)
+    made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
+}
+
 }  // namespace
 
 MadeRelease make_release(FileSystem& fs, spec::ResolvedRelease release, const MakeJob& job,
@@ -126,39 +166,36 @@ MadeRelease make_release(FileSystem& fs, spec::ResolvedRelease release, const Ma
   MadeRelease made;
   made.stats = pack_blobs(release, job, packs, index, progress, cancel);
 
-  const Bytes encoded_index = format::encode_index(index);
-  const std::string manifest = release::write_manifest(release.manifest);
   const std::vector<format::BlobEntry> blobs = entries_of(release);
-  const std::string blob_list = format::encode_blob_list(blobs);
-  const Bytes documents = job.base == nullptr ? Bytes() : format::pack_documents(manifest, blobs);
-  const std::string base_list =
-      job.base == nullptr ? "" : format::encode_base_list(job.base->base_list());
-  made.statement = trust::encode_statement(make_statement(release, manifest, blob_list));
-  made.carrier = trust::encode_carrier(
-      make_carrier(made.statement, index, encoded_index, job.base, base_list, documents));
-
-  VolumeJob volumes;
-  volumes.bundle_id = trust::bundle_id(made.carrier);
-  volumes.name = fmt::format("{}-{}", release.manifest.product, release.manifest.version);
-  volumes.volume_size = job.volume_size;
-  volumes.head = make_head(made, encoded_index, manifest, blob_list, documents, base_list);
-  volumes.tail = job.roots;
-  if (job.sign) {
-    for (auto& file : job.sign(made.statement, made.carrier))
-      volumes.tail.push_back(std::move(file));
+  Documents documents;
+  documents.name = fmt::format("{}-{}", release.manifest.product, release.manifest.version);
+  documents.manifest = release::write_manifest(release.manifest);
+  documents.blob_list = format::encode_blob_list(blobs);
+  if (job.base != nullptr) {
+    documents.short_form = format::pack_documents(documents.manifest, blobs);
+    documents.base_list = format::encode_base_list(job.base->base_list());
   }
-  made.volumes = write_volumes(
-      fs, job.out, volumes, index, *packs.leaves(),
-      [&](std::uint32_t leaf) { packs.discard(leaf, index.leaf_place(leaf).size); }, progress,
-      cancel);
-  write_loose_files(fs, job.out, make_head(made, encoded_index, manifest, blob_list, {}, base_list),
-                    volumes.tail);
-
-  made.pack_bytes = index.pack_size();
+  made.statement =
+      trust::encode_statement(make_statement(release, documents.manifest, documents.blob_list));
+  write_bundle(fs, job, documents, index, packs, made, progress, cancel);
   made.blobs = release.blobs.size();
   made.omitted_blobs = release.blobs.size() - index.blobs.size();
-  for (const Path& path : made.volumes)
-    made.bundle_bytes += fs.status(path).value_or(FileStatus{}).size;
+  return made;
+}
+
+MadeRelease pack_signed_release(FileSystem& fs, const SignedRelease& release, const MakeJob& job,
+                                Progress& progress, const Cancel& cancel) {
+  fs.create_directories(job.out);
+  format::Index index;
+  PackWriter packs(fs, job.out, job.profile);
+  MadeRelease made;
+  spec::ResolvedRelease resolved;
+  resolved.blobs = release.blobs;
+  made.stats = pack_blobs(resolved, job, packs, index, progress, cancel);
+  made.statement = release.statement;
+  write_bundle(fs, job, {release.name, release.manifest, release.blob_list, {}, {}}, index, packs,
+               made, progress, cancel);
+  made.blobs = release.blobs.size();
   return made;
 }
 

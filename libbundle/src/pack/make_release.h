@@ -45,4 +45,19 @@ struct MadeRelease {
 MadeRelease make_release(FileSystem& fs, spec::ResolvedRelease release, const MakeJob& job,
                          Progress& progress, const Cancel& cancel);
 
+// A release that was made and signed before: its documents to the byte.
+struct SignedRelease {
+  std::string name;                    // what volumes are called: "example-appliance-1.4.0"
+  std::string statement;               // statement.json
+  std::string manifest;                // manifest.json
+  std::string blob_list;               // blobs.list
+  std::vector<spec::BlobInput> blobs;  // all of the release; alike ones beside each other
+};
+
+// Packs it again, into a full bundle; `job` has neither base nor attestor, and its `roots` are all
+// that travels in the tail beside what `sign` gives. The statement stays, and with it the release;
+// only the carrier is new. Otherwise as make_release().
+MadeRelease pack_signed_release(FileSystem& fs, const SignedRelease& release, const MakeJob& job,
+                                Progress& progress, const Cancel& cancel);
+
 }  // namespace bundle::pack

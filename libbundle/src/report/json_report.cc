@@ -109,6 +109,16 @@ std::string to_json(const MakeReport& r) {
   return print(out);
 }
 
+std::string to_json(const ExportReport& r) {
+  Json out;
+  out.set("product", r.product).set("version", r.version).set("release_number", r.release_number);
+  out.set("blobs", r.blobs).set("blob_bytes", r.blob_bytes).set("dry_run", r.dry_run);
+  out.set("volumes", paths(r.volumes)).set("bundle_bytes", r.bundle_bytes);
+  out.set("signatures", strings(r.signatures)).set("carrier_signed", r.carrier_signed);
+  out.set("seconds", r.seconds);
+  return print(out);
+}
+
 std::string to_json(const ClosureReport& r) {
   return print(closure_json(r));
 }

@@ -82,21 +82,6 @@ std::shared_ptr<transfer::RegistryClient> open_client(FileSystem& fs, const Push
   return std::make_shared<transfer::RegistryClient>(fs, std::move(registry));
 }
 
-// Trust first: nothing of a release that the site would not activate leaves it.
-void verify(const store::SiteStore& store, const std::string& version) {
-  store.release(version);  // throws when it is not there
-  const trust::TrustState state(store.fs(), store.trust_dir());
-  const trust::VerifiedRelease release = source::verify_release(store, state, version);
-  source::verify_documents(store, release);
-  state.check_revoked(release);
-  const auto absent = source::absent_blobs(store, version);
-  if (absent.empty()) return;
-  throw Error(ErrorCode::release_incomplete,
-              fmt::format("release {} lacks {} blobs in the store, the first is {}", version,
-                          absent.size(), absent.front().digest.text()),
-              "Import the release again: only what is missing is written.");
-}
-
 const char* state_text(PushState state) {
   switch (state) {
     case PushState::present:
@@ -134,7 +119,7 @@ PushReport push_release(const PushOptions& options, Progress& progress, const Ca
   const auto start = std::chrono::steady_clock::now();
   const oci::ImageName to = parse_target(options.to);
   const auto store = source::open_store(options.store);
-  verify(*store, options.version);
+  source::require_good_release(*store, options.version);
   const release::Manifest manifest = source::read_manifest(*store, options.version);
   const std::vector<const Artifact*> artifacts = manifest.artifacts();
 

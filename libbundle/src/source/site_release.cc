@@ -4,6 +4,9 @@
 
 #include "bundle/error.h"
 #include "format/limits.h"
+#include "io/safe_path.h"
+#include "source/trust_report.h"
+#include "trust/news_files.h"
 
 namespace bundle::source {
 
@@ -57,6 +60,33 @@ void verify_documents(const SiteStore& store, const trust::VerifiedRelease& rele
   };
   check("manifest.json", release->manifest_digest);
   check("blobs.list", release->blob_list_digest);
+}
+
+trust::VerifiedRelease require_good_release(const SiteStore& store, const std::string& version) {
+  store.release(version);  // throws when it is not there
+  const trust::TrustState state(store.fs(), store.trust_dir());
+  trust::VerifiedRelease release = verify_release(store, state, version);
+  verify_documents(store, release);
+  state.check_revoked(release);
+  const auto absent = absent_blobs(store, version);
+  if (absent.empty()) return release;
+  throw Error(ErrorCode::release_incomplete,
+              fmt::format("release {} lacks {} blobs in the store, the first is {}", version,
+                          absent.size(), absent.front().digest.text()),
+              "Import the release again: only what is missing is written.");
+}
+
+std::vector<trust::SignatureFile> site_trust_files(const SiteStore& store,
+                                                   const std::string& product) {
+  std::vector<trust::SignatureFile> files;
+  for (const Path& folder : {store.trust_dir(), join_safely(store.trust_dir(), product, "product"),
+                             join_safely(store.root() / "channels", product, "product")}) {
+    for (trust::SignatureFile& file : trust::read_trust_files(store.fs(), folder)) {
+      file.name = base_name(file.name);
+      files.push_back(std::move(file));
+    }
+  }
+  return files;
 }
 
 }  // namespace bundle::source

@@ -31,4 +31,15 @@ trust::VerifiedRelease verify_release(const store::SiteStore& store, const trust
 // Error{store_corrupt}.
 void verify_documents(const store::SiteStore& store, const trust::VerifiedRelease& release);
 
+// Whether a release may leave this site: signed, not revoked, its documents as signed, every blob
+// there with its size (no blob is read). Returns the statement. Throws Error{release_unknown},
+// Error{revoked}, Error{release_incomplete} and as the two above.
+trust::VerifiedRelease require_good_release(const store::SiteStore& store,
+                                            const std::string& version);
+
+// What the site follows for a product, to carry it on: roots, the newest revocation list and
+// pointers, with their signatures. Named as in a bundle's tail; not verified again.
+std::vector<trust::SignatureFile> site_trust_files(const store::SiteStore& store,
+                                                   const std::string& product);
+
 }  // namespace bundle::source

@@ -50,7 +50,7 @@ class ReleaseSource final : public oci::ContentSource {
   }
 
   std::unique_ptr<Source> open_blob(const Descriptor& descriptor) override {
-    return std::make_unique<OwnedFileSource>(store_->open_blob(descriptor.digest));
+    return stream_blob(*store_, descriptor.digest);
   }
 
   std::vector<Descriptor> referrers(const Digest& digest) override {
@@ -80,6 +80,10 @@ std::shared_ptr<oci::ContentSource> open_release_source(
     std::shared_ptr<SiteStore> store, std::shared_ptr<const std::set<Digest>> carried,
     const release::Artifact& artifact) {
   return std::make_shared<ReleaseSource>(std::move(store), std::move(carried), artifact);
+}
+
+std::unique_ptr<Source> stream_blob(const SiteStore& store, const Digest& digest) {
+  return std::make_unique<OwnedFileSource>(store.open_blob(digest));
 }
 
 }  // namespace bundle::store

@@ -18,4 +18,8 @@ std::shared_ptr<oci::ContentSource> open_release_source(
     std::shared_ptr<SiteStore> store, std::shared_ptr<const std::set<Digest>> carried,
     const release::Artifact& artifact);
 
+// The bytes of a blob as they are on the disk: who takes them compares digests. Throws
+// Error{not_found}.
+std::unique_ptr<Source> stream_blob(const SiteStore& store, const Digest& digest);
+
 }  // namespace bundle::store
