@@ -128,13 +128,13 @@ struct ExportReport {
   double seconds = 0;
 };
 
-// A release of a store or mirror as a full bundle: statement, manifest and blobs as they are, to the
-// byte, so that it is the same release; the carrier is new and signed by a key of its own. Roots,
-// pointers and revocations that the store follows travel along. The release is verified first, and
-// every blob while it is packed. Equal stores give equal bytes. Throws Error{release_unknown,
-// release_incomplete, revoked, blob_mismatch, name_collision}, {wrong_key} before anything is
-// written when sites would not take this key for a carrier, and what verifying throws. Memory: as
-// make_bundle.
+// A release of a store or mirror as a full bundle: statement, manifest and blobs as they are, to
+// the byte, so that it is the same release; the carrier is new and signed by a key of its own.
+// Roots, pointers and revocations that the store follows travel along. The release is verified
+// first, and every blob while it is packed. Equal stores give equal bytes. Throws
+// Error{release_unknown, release_incomplete, revoked, blob_mismatch, name_collision}, {wrong_key}
+// before anything is written when sites would not take this key for a carrier, and what verifying
+// throws. Memory: as make_bundle.
 ExportReport export_release(const ExportOptions& options, Progress& progress, const Cancel& cancel);
 
 struct CosignOptions {

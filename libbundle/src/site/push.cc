@@ -97,7 +97,7 @@ const char* state_text(PushState state) {
 }
 
 PushedArtifact describe_pushed(const Artifact& artifact, const PushArtifact& pushed,
-                        const transfer::PushResult& result) {
+                               const transfer::PushResult& result) {
   PushedArtifact entry;
   entry.name = artifact.name;
   entry.target = pushed.target.text();
