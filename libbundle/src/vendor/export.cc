@@ -122,7 +122,7 @@ bool is_enough(const trust::TrustRoot& root, const trust::VerifiedRelease& relea
   }
 }
 
-std::vector<std::string> signature_names(const format::FileList& files) {
+std::vector<std::string> statement_signatures(const format::FileList& files) {
   std::vector<std::string> names;
   for (const format::NamedFile& file : files) {
     if (trust::is_signature_of(file.name, "statement.json")) names.push_back(file.name);
@@ -159,7 +159,7 @@ ExportReport export_release(const ExportOptions& options, Progress& progress,
   report.release_number = release->release_number;
   report.blobs = release->blob_count;
   report.blob_bytes = release->blob_bytes;
-  report.signatures = signature_names(job.roots);
+  report.signatures = statement_signatures(job.roots);
   if (signer) {
     job.sign = [&](const std::string&, const std::string& carrier) {
       const format::NamedFile file = pack::sign_carrier(*signer, *release, carrier);
