@@ -25,6 +25,7 @@ EXIT_SPEC, EXIT_CONFIG, EXIT_KEY = 20, 21, 30
 VALUES = """replicas: 1
 web: {image: {repository: registry.example.com/app/web, tag: ""}}
 redis: {image: "redis:7"}
+exporter: {repository: docker.io/library/redis, tag: 7}
 """
 TEMPLATE = """apiVersion: apps/v1
 kind: Deployment
@@ -44,6 +45,13 @@ spec:
 INSTALL = """apiVersion: v1
 kind: Namespace
 metadata: {name: flux-system}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: ocirepositories.source.toolkit.fluxcd.io}
+spec:
+  versions:
+    - schema: {openAPIV3Schema: {properties: {spec: {properties: {ref: {properties: {digest: {type: string}, tag: {type: string}}}}}}}}
 ---
 apiVersion: apps/v1
 kind: Deployment

@@ -221,5 +221,19 @@ TEST_F(PinImages, LeavesWhatTheReleaseHasNotAndWhatIsPinned) {
   }
 }
 
+// As the definitions in `flux install --export` have them: members named like those of an image.
+TEST_F(PinImages, SchemasAreNoImages) {
+  const std::string schema =
+      "kind: CustomResourceDefinition\nspec:\n  properties:\n    artifact:\n      properties:\n"
+      "        digest: {type: string}\n        registry: {type: string}\n"
+      "        repository: {type: string}\n        tag: {type: string}\n"
+      "    images:\n      items: {name: {}, newName: {}, newTag: {}, digest: {}}\n"
+      "      properties: {apiVersion: {type: string}, kind: {type: string}}\n";
+  EXPECT_EQ(pin(schema), schema);
+  const std::string schema_of_sources =
+      "apiVersion: source.toolkit.fluxcd.io/v1\nkind: {}\nspec: {url: {}, ref: {digest: {}}}\n";
+  EXPECT_EQ(pin(schema_of_sources), schema_of_sources);
+}
+
 }  // namespace
 }  // namespace bundle::spec

@@ -65,6 +65,12 @@ const Json* find_string(const Json& object, std::string_view key) {
   return value != nullptr && value->is_string() ? value : nullptr;
 }
 
+// Schemas of custom resources have members of these names, too, which are no text.
+std::string member_text(const Json& object, std::string_view key) {
+  const Json* value = find_string(object, key);
+  return value == nullptr ? std::string() : value->as_string();
+}
+
 // A tag may be written as a number.
 std::string scalar_text(const Json* value) {
   if (value == nullptr) return "";
@@ -89,19 +95,19 @@ class Finder {
 
   // Flux's own sources; they name no other images.
   bool add_source(const Json& document) {
-    if (!document.string_or("apiVersion", "").starts_with("source.toolkit.fluxcd.io/")) {
+    if (!member_text(document, "apiVersion").starts_with("source.toolkit.fluxcd.io/")) {
       return false;
     }
-    const std::string kind = document.string_or("kind", "");
+    const std::string kind = member_text(document, "kind");
     const Json* spec = document.find("spec");
-    const std::string url = spec != nullptr ? spec->string_or("url", "") : "";
+    const std::string url = spec != nullptr ? member_text(*spec, "url") : "";
     if (kind != "OCIRepository") {
       found_.push_back({Form::outside, "/spec", kind + " " + url, "", false});
       return true;
     }
     ImageReference source{Form::source, "/spec", url, "", false};
     if (const Json* ref = spec != nullptr ? spec->find("ref") : nullptr) {
-      const std::string digest = ref->string_or("digest", "");
+      const std::string digest = member_text(*ref, "digest");
       source.pinned = !digest.empty();
       source.tag = scalar_text(ref->find("tag"));
       if (source.pinned) source.text += "@" + digest;
@@ -150,12 +156,12 @@ class Finder {
   bool add_parts(const Json& object, const std::string& pointer) {
     const Json* repository = find_string(object, "repository");
     const Json* tag = object.find("tag");
-    const std::string digest = object.string_or("digest", "");
+    const std::string digest = member_text(object, "digest");
     if (repository == nullptr || repository->as_string().empty() ||
         (tag == nullptr && digest.empty())) {
       return false;
     }
-    std::string text = object.string_or("registry", "");
+    std::string text = member_text(object, "registry");
     if (!text.empty()) text += "/";
     text += repository->as_string();
     if (const std::string label = scalar_text(tag); !label.empty()) text += ":" + label;
@@ -168,7 +174,7 @@ class Finder {
     const Json* name = find_string(object, "name");
     const Json* new_name = find_string(object, "newName");
     const Json* tag = object.find("newTag");
-    const std::string digest = object.string_or("digest", "");
+    const std::string digest = member_text(object, "digest");
     if (name == nullptr || (new_name == nullptr && tag == nullptr && digest.empty())) return false;
     std::string text = new_name != nullptr ? new_name->as_string() : name->as_string();
     if (const std::string label = scalar_text(tag); !label.empty()) text += ":" + label;

@@ -283,9 +283,9 @@ class Checker {
   // A chart takes its own version for an empty tag.
   void complete(const Json& values, flux::ImageReference& reference) const {
     if (reference.form != Form::parts || reference.pinned) return;
-    const Json& parts = *flux::find_value(values, reference.pointer);
-    if (parts.string_or("tag", "").empty() && !state_.app_version.empty() &&
-        parts.find("tag")->is_string()) {
+    const Json* tag = flux::find_value(values, reference.pointer)->find("tag");
+    if (tag != nullptr && tag->is_string() && tag->as_string().empty() &&
+        !state_.app_version.empty()) {
       reference.text += ":" + state_.app_version;
     }
   }
