@@ -183,7 +183,8 @@ def main():
     options = parser.parse_args()
     options.out = options.out.resolve()
     options.cache = (options.cache or options.out / "cache").resolve()
-    options.cache.mkdir(parents=True, exist_ok=True)
+    for folder in (options.out, options.cache):
+        folder.mkdir(parents=True, exist_ok=True)
     try:
         encoders = Encoders(options.cache)
         for release in RELEASES:

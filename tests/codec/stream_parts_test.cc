@@ -162,6 +162,31 @@ INSTANTIATE_TEST_SUITE_P(Encoders, FlushedStreams,
                                          Flushed{zlib_spec(6, 8, 0), DeflateEncoder::Flush::sync},
                                          Flushed{zlib_spec(6, 8, 0), DeflateEncoder::Flush::full}));
 
+// So much of it is in one block that nothing is seen behind the flush for long.
+TEST(StreamParts, TheKindOfAFlushIsCorrectedWhenItShows) {
+  std::vector<Bytes> lines(150);
+  for (std::size_t i = 0; i < lines.size(); ++i)
+    lines[i].assign(sample().begin() + static_cast<std::ptrdiff_t>(9000 * i),
+                    sample().begin() + static_cast<std::ptrdiff_t>(9000 * i + 120));
+  Bytes plain;
+  for (std::uint32_t i = 0, state = 1; i < 43'000; ++i, state = state * 1664525 + 1013904223) {
+    const Bytes& line = lines[(state >> 16) % lines.size()];
+    plain.insert(plain.end(), line.begin(), line.end());
+  }
+  MemorySink out(64 << 20);
+  const auto encoder = make_encoder(zlib_spec(6, 8, 0), out);
+  const std::size_t place = plain.size() - 500'000;
+  encoder->write(ByteView(plain).first(place));
+  encoder->flush(DeflateEncoder::Flush::full);
+  encoder->write(ByteView(plain).subspan(place));
+  encoder->finish();
+  const Bytes original = out.take();
+  const Matched matched = match(zlib_spec(6, 8, 0), original, plain);
+  ASSERT_EQ(matched.spec, zlib_spec(6, 8, 0));
+  EXPECT_TRUE(matched.verbatim.empty());
+  EXPECT_TRUE(rebuild(matched, plain) == original);
+}
+
 // One block of the stream is replaced by stored blocks of the same bytes.
 TEST(StreamParts, AForeignBlockIsKeptAndTheEncoderGoesOn) {
   const ByteView plain = ByteView(sample()).first(5U << 20);

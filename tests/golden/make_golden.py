@@ -14,10 +14,12 @@ import hashlib
 import io
 import json
 import pathlib
+import random
 import struct
 import sys
 import tarfile
 import tempfile
+import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "interop"))
@@ -43,10 +45,27 @@ def program(gap=0):
         place = 24 * n + (gap if n >= 500 else 0)
         code += bytes(place - len(code)) + hashlib.sha256(bytes([n % 250, n // 250])).digest()[:7] + b"\x48\x8b\x05"
         code += struct.pack("<i", 50_000 + 8 * n - place) + b"\xe8" + struct.pack("<i", 7919 * n % 24_000 - place) + b"\x90" * 5
+    # Pointers, as tables of methods are: each moves with the gap.
+    code += b"".join(struct.pack("<Q", 4096 + gap + int.from_bytes(hashlib.sha256(b"%d" % n).digest()[:4], "little"))
+                     for n in range(3000))
     header = b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
     size = 64 + 2 * 56 + len(code)
     return (header + struct.pack("<IIQQQQQQ", 1, 5, 0, 0, 0, size, size, 4096) +
             struct.pack("<IIQQQQQQ", 1, 6, size, size, size, 0, 4096, 4096) + code)
+
+
+def long_and_flushed():
+    """A gzip file by zlib that is long enough for a restart point, and was flushed behind it."""
+    lines = [hashlib.sha512(b"%d" % n).hexdigest()[:120] for n in range(60)]
+    dice = random.Random(1)
+    text = []
+    for _ in range(43_000):
+        line = lines[dice.randrange(60)]
+        text.append(line + line[: dice.randrange(2)])
+    text = "\n".join(text).encode()
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    out = packer.compress(text[:4_300_000]) + packer.flush(zlib.Z_SYNC_FLUSH)
+    return out + packer.compress(text[4_300_000:]) + packer.flush()
 
 
 def in_tar(content):
@@ -59,12 +78,18 @@ def in_tar(content):
     return out.getvalue()
 
 
+def finish_inputs(release, more=""):
+    text = release.read_text().replace("files: [", "files: [{name: text.gz, path: text.gz}, ")
+    release.write_text(text + "expires: 2999-01-01T00:00:00Z\n" + more)
+    (release.parent / "text.gz").write_bytes(long_and_flushed())
+
+
 def make_next(folder, scratch):
     """The release after it: some files of a layer are others, all else is the same."""
     inputs = scratch / "inputs"
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11, version="1.1.0",
                                          levels=(6, 9, 1, 1))
-    release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\nupgradeFrom: [\"1.0.x\"]\n")
+    finish_inputs(release, "upgradeFrom: [\"1.0.x\"]\n")
     (inputs / "k3s").write_bytes(in_tar(program(gap=40)))
     make(inputs, folder / "delta", "--base", folder / "one")
 
@@ -115,7 +140,7 @@ def main():
     folder.mkdir()
     inputs = folder / "inputs"
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11)
-    release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\n")
+    finish_inputs(release)
     (inputs / "k3s").write_bytes(in_tar(program()))
     make(inputs, folder / "one")
     with tempfile.TemporaryDirectory() as scratch:

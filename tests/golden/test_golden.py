@@ -25,6 +25,12 @@ class Golden(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bundle-golden-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
+    def python_with_zstandard(self):
+        python = "/usr/bin/python3" if pathlib.Path("/usr/bin/python3").exists() else sys.executable
+        if subprocess.run([python, "-c", "import zstandard"], capture_output=True).returncode != 0:
+            self.skipTest("python3-zstandard is not installed")
+        return python
+
     def each_set(self):
         return [(folder, json.loads((folder / "expected.json").read_text())) for folder in SETS]
 
@@ -73,14 +79,27 @@ class Golden(unittest.TestCase):
                 self.assert_store_has(store, expected["blobs"])
 
     def test_foreign_reader(self):
-        python = "/usr/bin/python3" if pathlib.Path("/usr/bin/python3").exists() else sys.executable
-        if subprocess.run([python, "-c", "import zstandard"], capture_output=True).returncode != 0:
-            self.skipTest("python3-zstandard is not installed")
+        python = self.python_with_zstandard()
         for folder, expected in self.each_set():
             for part in ("one", "many"):
                 out = tools.run(python, "-B", READER, folder / part, "--check", "--json", check=0).stdout
                 blobs = {blob["digest"]: blob["size"] for blob in json.loads(out)["blobs"]}
                 self.assertEqual(blobs, expected["blobs"])
+
+    def test_the_sets_have_all_that_a_reader_must_know(self):
+        """What Python can replay: the encoders of the other features are proven by tests/data/deflate."""
+        python = self.python_with_zstandard()
+        found = set()
+        for bundle in HERE.glob("*/*/*.bundle"):
+            found.update(json.loads(tools.run(python, "-B", READER, bundle.parent, "--json", check=0).stdout)["features"])
+        self.assertLessEqual({"deflate-zlib", "base", "group-reference", "deflate-parts", "x86-filter", "difference"}, found)
+
+    def test_a_delta_by_the_foreign_reader(self):
+        python = self.python_with_zstandard()
+        store = self.folder / "store"
+        tools.import_bundle([NEWEST / "one"], store, PUB, check=0)
+        out = tools.run(python, "-B", READER, NEWEST / "delta", "--base", store, "--check", "--json", check=0).stdout
+        self.assertEqual(json.loads(out)["not_checked"], [])
 
     def test_same_inputs_make_the_same_release(self):
         """Two makes give equal bytes, and the release is the golden one: equal statement, manifest and blob list.

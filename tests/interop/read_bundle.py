@@ -46,6 +46,10 @@ MAX_WINDOW_LOG = 27
 MAX_RECIPE_BYTES = 16777216
 MAX_LITERAL = 65536
 MAX_ENCODER_PARAMS = 64
+MAX_STREAM_PARTS = 65536
+MAX_PART_PLAIN = 16777216
+MAX_STREAM_FLUSHES = 65536
+MAX_VERBATIM_BYTES = 16777216
 MAX_BLOB_BYTES = 17592186044416
 
 LEAF_SIZE = 1 << 20
@@ -59,7 +63,8 @@ MAX_REFERENCE_LIST_BYTES = 4194304
 HEAD_NAMES = ["blobs.list", "carrier.json", "index", "manifest.json", "statement.json"]
 SHORT_HEAD_NAMES = ["carrier.json", "documents", "index", "statement.json"]
 KNOWN_FEATURES = {1: "deflate-zlib", 2: "base", 3: "group-reference", 4: "deflate-go", 5: "deflate-klauspost",
-                  6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens", 10: "x86-filter", 11: "difference"}
+                  6: "deflate-klauspost-more", 7: "deflate-pigz", 8: "deflate-tokens", 9: "deflate-parts",
+                  10: "x86-filter", 11: "difference"}
 # Encoder family: (feature, sizes of its parameters). Only zlib's can be replayed in Python.
 ENCODER_FAMILIES = {1: (1, (3,)), 2: (4, (1,)), 3: (5, (1, 2)), 4: (5, (5, 6)), 5: (7, (6,)), 6: (8, (15,))}
 GROUP_CACHE_BYTES = 192 << 20  # decoded groups that are kept; a choice of this reader
@@ -248,7 +253,8 @@ class Index:
 # ---- recipes (section 5) ----------------------------------------------------------------------
 
 Run = collections.namedtuple("Run", "source length offset base_blob")
-Segment = collections.namedtuple("Segment", "kind data family params runs")
+Segment = collections.namedtuple("Segment", "kind data family params runs parts")
+Part = collections.namedtuple("Part", "plain bits verbatim flushes")  # flushes: (plain bytes before it, full)
 
 
 class RecipeReader:
@@ -304,6 +310,27 @@ class RecipeReader:
         need(count <= len(self.data), "recipe: more runs than bytes")
         return [self.run() for _ in range(count)]
 
+    def parts(self):
+        """Section 5.4."""
+        count = self.varint()
+        need(1 <= count <= MAX_STREAM_PARTS, "recipe: number of parts")
+        result = []
+        for _ in range(count):
+            plain, head = self.varint(), self.varint()
+            need(plain <= MAX_PART_PLAIN, "recipe: part too long")
+            flushes, at = [], 0
+            for _ in range(self.varint() if head & 2 else 0):
+                need(len(flushes) < MAX_STREAM_FLUSHES, "recipe: too many flushes")
+                number = self.varint()
+                at += number >> 1
+                flushes.append((at, number & 1 == 1))
+            need(at <= plain and (flushes or not head & 2), "recipe: flushes of a part")
+            result.append(Part(plain, head >> 2, head & 1 == 1, flushes))
+        need(sum(len(part.flushes) for part in result) <= MAX_STREAM_FLUSHES, "recipe: too many flushes")
+        need(sum(part.bits for part in result) % 8 == 0, "recipe: parts do not end on a byte boundary")
+        need(verbatim_size(result) <= MAX_VERBATIM_BYTES, "recipe: too many verbatim bytes")
+        return result
+
     def segments(self):
         """All segments. Lists are small: a recipe has at most 16 MiB."""
         result = []
@@ -312,17 +339,57 @@ class RecipeReader:
             if kind == 0:
                 size = self.varint()
                 need(1 <= size <= MAX_LITERAL, "recipe: literal size")
-                result.append(Segment("literal", self.take(size), None, None, None))
+                result.append(Segment("literal", self.take(size), None, None, None, None))
             elif kind == 1:
-                result.append(Segment("plain", None, None, None, self.runs()))
+                result.append(Segment("plain", None, None, None, self.runs(), None))
             elif kind == 2:
                 family = self.varint()
                 size = self.varint()
                 need(size <= MAX_ENCODER_PARAMS, "recipe: encoder parameters too long")
-                result.append(Segment("deflate", None, family, self.take(size), self.runs()))
+                result.append(Segment("deflate", None, family, self.take(size), self.runs(), None))
+            elif kind == 3:
+                need(9 in self.features, "recipe: parts without feature 9")
+                family = self.varint()
+                size = self.varint()
+                need(size <= MAX_ENCODER_PARAMS, "recipe: encoder parameters too long")
+                params, parts = self.take(size), self.parts()
+                result.append(Segment("parts", None, family, params, self.runs(), parts))
             else:
                 raise BadBundle(f"recipe: segment kind {kind}")
         return result
+
+
+def verbatim_size(parts):
+    return sum((part.bits + 7) // 8 for part in parts if part.verbatim)
+
+
+def part_pieces(parts, encoder, plain):
+    """The stream of section 5.4. `plain` yields the runs' bytes.
+
+    Python's zlib cannot begin within a stream, and need not: parts that follow each other without a verbatim one
+    are what one encoder makes of the whole stream, flushed where it was flushed.
+    """
+    if any(part.verbatim for part in parts):
+        raise CannotCheck("a deflate stream with verbatim parts needs an encoder that begins within a stream")
+    flushes, start = [], 0
+    for part in parts:
+        flushes += [(start + at, full) for at, full in part.flushes]
+        start += part.plain
+    done = made = 0
+    for piece in plain:
+        while piece or (flushes and flushes[0][0] == done):
+            count = min(len(piece), flushes[0][0] - done) if flushes else len(piece)
+            out = encoder.compress(piece[:count])
+            done, piece = done + count, piece[count:]
+            if flushes and flushes[0][0] == done:
+                out += encoder.flush(zlib.Z_FULL_FLUSH if flushes.pop(0)[1] else zlib.Z_SYNC_FLUSH)
+            made += len(out)
+            yield out
+    need(done == start, f"parts of {start} plain bytes with runs of {done}")
+    out = encoder.flush()
+    if (made + len(out)) * 8 != sum(part.bits for part in parts):
+        raise CannotCheck("a deflate stream in parts that are not those of one encoder")
+    yield out
 
 
 def make_encoder(family, params, features):
@@ -585,8 +652,12 @@ class Bundle:
                 yield segment.data
                 continue
             encoder = None
-            if segment.kind == "deflate":
+            if segment.kind in ("deflate", "parts"):
                 encoder = make_encoder(segment.family, segment.params, self.index.features)
+            if segment.kind == "parts":
+                plain = (piece for run in segment.runs for piece in self.run_bytes(run))
+                yield from part_pieces(segment.parts, encoder, plain)
+                continue
             for run in segment.runs:
                 for piece in self.run_bytes(run):
                     yield encoder.compress(piece) if encoder else piece

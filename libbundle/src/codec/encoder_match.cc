@@ -92,7 +92,7 @@ std::unique_ptr<EncoderRunner> EncoderMatch::runner_at(const EncoderSpec& spec,
                                                        const BlockStart& at,
                                                        const std::vector<FlushAt>& flushes) const {
   const RestartRule rule = restart_rule(spec);
-  if (rule.unit == 0) return nullptr;
+  if (rule.unit == 0 || at.bit / 8 < original_.start) return nullptr;
   const std::uint64_t from = learning_start(rule, flushes, at.plain);
   if (from < plain_end_ - history_.size() || !can_start(rule, flushes, at.plain)) return nullptr;
   auto runner = std::make_unique<EncoderRunner>(original_, spec, at, from, flushes);

@@ -90,6 +90,7 @@ class EncoderMatch {
   void forget_parts();
 
   void mend(const EncoderRunner& failed);
+  bool mend_with_other_flush(const EncoderRunner& failed);
   bool go_on_mending();
   void mend_at(const DeflateBlock& block, const BlockStart& end);
   bool mend_with_flush(const BlockStart& at, const BlockStart& end);

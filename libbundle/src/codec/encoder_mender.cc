@@ -20,6 +20,7 @@ void EncoderMatch::mend(const EncoderRunner& failed) {
   const BlockStart good = failed.good_block();
   const std::uint64_t history_start = plain_end_ - history_.size();
   const std::uint64_t known_from = good.plain - std::min<std::uint64_t>(good.plain, kMaxDistance);
+  if (mend_with_other_flush(failed)) return;
   const bool too_often = parts_.size() > kManyParts && plain_end_ / parts_.size() < kMinMeanPart;
   if (restart_rule(failed.spec()).unit == 0 || known_from < history_start || too_often) return;
   mender_ = std::make_unique<EncoderMender>();
@@ -32,6 +33,28 @@ void EncoderMatch::mend(const EncoderRunner& failed) {
       static_cast<unsigned>(good.bit % 8),
       history_from(known_from).first(static_cast<std::size_t>(good.plain - known_from)));
   go_on_mending();
+}
+
+// When a flush was found, little behind it may have been seen, and its kind was not to be told:
+// only a match that reaches back behind the flush tells it.
+bool EncoderMatch::mend_with_other_flush(const EncoderRunner& failed) {
+  using Flush = DeflateEncoder::Flush;
+  if (failed.spec().family != kZlibFamily || flushes_.empty()) return false;
+  FlushAt& last = flushes_.back();
+  const bool in_reach =
+      last.plain > part_start_.plain && last.plain + kMaxDistance >= failed.good_block().plain;
+  if (!in_reach || last.kind != Flush::sync) return false;
+  last.kind = Flush::full;
+  auto runner = runner_at(failed.spec(), part_start_, flushes_);
+  // One that is not finished holds back what it makes of the end.
+  const bool better = runner != nullptr && (runner->matched_bits() > failed.matched_bits() ||
+                                            (failed.finished() && !runner->failed()));
+  if (better) {
+    go_on_with(std::move(runner));
+    return true;
+  }
+  last.kind = Flush::sync;
+  return false;
 }
 
 // Looks at further blocks of the original. False when it has come to the end of what is there.

@@ -73,11 +73,13 @@ class EncoderRunner final : public Sink {
   // True when all of the original was made.
   bool finish() {
     encoder_->finish();
+    finished_ = true;
     failed_ = failed_ || matched_ != original_.end();
     return !failed_;
   }
   const EncoderSpec& spec() const { return spec_; }
   bool failed() const { return failed_; }
+  bool finished() const { return finished_; }
   std::uint64_t matched() const { return matched_; }  // bytes of the stream
   std::uint64_t matched_bits() const { return matched_ * 8 + more_bits_; }
   // The last block that was begun before anything failed; of the whole stream.
@@ -100,6 +102,7 @@ class EncoderRunner final : public Sink {
   std::uint64_t matched_;
   unsigned more_bits_ = 0;
   bool failed_ = false;
+  bool finished_ = false;
   BlockStart good_block_;
   std::unique_ptr<DeflateEncoder> encoder_;
 };
