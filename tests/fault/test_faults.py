@@ -13,6 +13,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -85,6 +86,40 @@ class Killed(FaultTest):
         self.assertLessEqual(max(again_bytes), at_most)
         print(f"\n{kills} kills in {len(again_bytes)} imports of {self.site.written / MIB:.0f} MiB: written again "
               f"{sum(again_bytes) / len(again_bytes) / MIB:.1f} MiB on average, {max(again_bytes) / MIB:.1f} MiB at most")
+
+    def test_inside_a_long_gzip_layer(self):
+        """What the first import has made of the layer is not made again: not even its groups are read."""
+        release = support.small_release.make_release(self.folder / "release", version="1.0.0", seed=5, image_bytes=56 * MIB,
+                                                     disk_bytes=1 << 16, levels=(6,), file_size=20000)
+        bundle = tools.make_bundle(release, self.folder / "bundle", self.site.key, "--fast")
+        self.site = Tiny(self.site, bundle)
+        whole = self.read_from_medium(bundle, self.folder / "whole")
+        store = self.folder / "store"
+        victim = Watched([bundle], store, self.site.pub)
+        partial = self.wait_for_partial(victim, store, 18 * MIB)
+        self.assertEqual(victim.kill(), -signal.SIGKILL)
+        done, size = partial.stat().st_size, self.layer_size(bundle)
+        again = self.read_from_medium(bundle, store)
+        # Parts have 4 MiB of plain bytes, and so have groups; one of each was under way.
+        self.assertLess(again, whole * (1 - done / size) + 9 * MIB)
+        self.assertLess(again, 0.8 * whole)
+        self.assert_complete(store, [])
+        print(f"\nkilled at {done / MIB:.1f} of {size / MIB:.1f} MiB of a layer: {again / MIB:.1f} of {whole / MIB:.1f} MiB read again")
+
+    def read_from_medium(self, bundle, store):
+        out = tools.run(*tools.import_command([bundle], store, self.site.pub, "--json"), check=0).stdout
+        return tools.json.loads(out)["bytes_read"]
+
+    def wait_for_partial(self, victim, store, size):
+        while not victim.ended():
+            for path in (store / "staging").glob("partial-*"):
+                if path.stat().st_size >= size:
+                    return path
+            time.sleep(0.002)
+        self.fail(victim.text())
+
+    def layer_size(self, bundle):
+        return max(int(line.split()[1]) for line in (bundle / "blobs.list").read_text().splitlines())
 
     @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
     def test_at_every_change_of_a_name(self):
