@@ -29,6 +29,16 @@ std::optional<std::uint64_t> moved_bytes(int socket, bool received) {
   return received ? info.tcpi_bytes_received : info.tcpi_bytes_acked;
 }
 
+// Bytes of the client that somebody has read from the socket. Never too few: what comes in between
+// counts as read.
+std::optional<std::uint64_t> read_bytes(int socket) {
+  int unread = 0;
+  if (::ioctl(socket, FIONREAD, &unread) != 0) return std::nullopt;
+  const auto received = moved_bytes(socket, /*received=*/true);
+  if (!received) return std::nullopt;
+  return *received - static_cast<std::uint64_t>(unread);
+}
+
 // The client has hung up, and all that it sent was read.
 bool is_abandoned(int socket) {
   tcp_info info{};
@@ -43,6 +53,16 @@ bool is_abandoned(int socket) {
 void Connection::enter(Phase next) {
   phase_since_ms.store(now_milliseconds(), std::memory_order_relaxed);
   phase.store(next, std::memory_order_release);
+}
+
+void Connection::begin() {
+  const auto already = read_bytes(socket);
+  may_renew = already.has_value();
+  read_before = already.value_or(0);
+}
+
+bool Connection::read_nothing_ahead() const {
+  return may_renew && read_bytes(socket) == read_before + requested;
 }
 
 ConnectionTable::ConnectionTable(ClientPatience patience, Metrics& metrics)

@@ -25,12 +25,23 @@ struct Connection {
   std::atomic<Phase> phase{Phase::awaiting_request};
   std::atomic<std::int64_t> phase_since_ms{0};
 
+  // Its worker's only. Bytes read before the first request (a renewed connection had others), and
+  // those of all requests since; `may_renew` is lost with a request whose bytes were not counted.
+  std::uint64_t read_before = 0;
+  std::uint64_t requested = 0;
+  bool may_renew = true;
+
   // The watch's own notes on the current answer.
   std::int64_t window_since_ms = 0;
   std::uint64_t window_moved = 0;
   bool abandoned = false;  // at the last look
 
   void enter(Phase next);
+  // When the connection begins, with its socket.
+  void begin();
+  // Nothing but the counted requests was read from the socket: no part of a next one is in the
+  // memory of the HTTP library. False when in doubt.
+  bool read_nothing_ahead() const;
 };
 
 struct ClientPatience {

@@ -38,6 +38,7 @@ struct FileSender::Job {
   std::size_t head_sent = 0;
   FileSlice file;
   std::uint64_t left = 0;
+  Stream stream = Stream::ends;
   bool ended = false;  // everything is sent; the client has to end, too
   Done done;
 
@@ -57,8 +58,9 @@ struct FileSender::Job {
     file.offset += static_cast<std::uint64_t>(count);
     left -= static_cast<std::uint64_t>(count);
     if (left > 0) return Step::wait;
-    ended = true;
     file.fd = UniqueFd();
+    if (stream == Stream::goes_on) return Step::complete;
+    ended = true;
     return ::shutdown(socket, SHUT_WR) == 0 ? Step::wait : Step::failed;
   }
 
@@ -126,12 +128,13 @@ FileSender::~FileSender() {
 }
 
 void FileSender::send(int socket, std::string head, FileSlice file, std::uint64_t length,
-                      Done done) {
+                      Stream stream, Done done) {
   auto job = std::make_unique<Job>();
   job->socket = socket;
   job->head = std::move(head);
   job->file = std::move(file);
   job->left = length;
+  job->stream = stream;
   job->done = std::move(done);
   Loop& loop = *loops_[next_.fetch_add(1, std::memory_order_relaxed) % loops_.size()];
   {

@@ -33,11 +33,13 @@ class FileSender {
   FileSender(const FileSender&) = delete;
   FileSender& operator=(const FileSender&) = delete;
 
-  // Sends `head`, then `length` bytes of the file, then ends the stream and waits for the client to
-  // do the same: the head must say that the connection closes. `socket` is non-blocking, belongs to
-  // the caller and is left alone from the call of `done` on, which comes from a thread of the
-  // sender.
-  void send(int socket, std::string head, FileSlice file, std::uint64_t length, Done done);
+  // `ends`: the stream is ended after the answer, and the client is waited for to do the same; the
+  // head must say that the connection closes.
+  enum class Stream : std::uint8_t { goes_on, ends };
+  // Sends `head`, then `length` bytes of the file. `socket` is non-blocking, belongs to the caller
+  // and is left alone from the call of `done` on, which comes from a thread of the sender.
+  void send(int socket, std::string head, FileSlice file, std::uint64_t length, Stream stream,
+            Done done);
 
  private:
   struct Job;

@@ -5,6 +5,8 @@
 #include <netdb.h>
 #include <strings.h>
 
+#include <cstring>
+
 namespace bundle::registry {
 namespace {
 
@@ -19,6 +21,10 @@ MHD_Result scan_header(void* closure, MHD_ValueKind /*kind*/, const char* name, 
   if (is("Host")) ++scan.hosts;
   if (is("Content-Type")) scan.content_type = text;
   if (is("Content-Range")) scan.content_range = text;
+  // A list of tokens; none that is in use has "close" in it.
+  if (is("Connection") && value != nullptr) {
+    scan.asks_to_close |= ::strcasestr(value, "close") != nullptr;
+  }
   if (is("Transfer-Encoding")) {
     ++scan.transfer_encodings;
     scan.transfer_encoding = true;
@@ -41,6 +47,11 @@ HeaderScan scan_headers(MHD_Connection* connection) {
   HeaderScan scan;
   MHD_get_connection_values(connection, MHD_HEADER_KIND, &scan_header, &scan);
   return scan;
+}
+
+std::uint64_t head_size(MHD_Connection* connection) {
+  const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  return info == nullptr ? 0 : info->header_size;
 }
 
 std::string peer_text(MHD_Connection* connection) {

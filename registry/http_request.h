@@ -36,6 +36,7 @@ struct Request {
   // By the file sender, not by the HTTP library, which then only has to close the connection.
   bool sent = false;
   bool sent_whole = false;
+  bool keeps_connection = false;  // the client expects to ask again on this connection
 
   const Route* known_route() const { return std::get_if<Route>(&route); }
 };
@@ -48,6 +49,7 @@ struct HeaderScan {
   std::string_view user_agent;
   std::string_view authorization;
   std::string_view content_length;
+  bool asks_to_close = false;  // Connection: close
   int hosts = 0;
   int content_lengths = 0;
   int authorizations = 0;
@@ -67,6 +69,8 @@ struct HeaderScan {
   }
 };
 HeaderScan scan_headers(MHD_Connection* connection);
+// Request line and headers as they came, in bytes; 0 when it is not known (yet).
+std::uint64_t head_size(MHD_Connection* connection);
 
 // "192.0.2.7:41234"
 std::string peer_text(MHD_Connection* connection);

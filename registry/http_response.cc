@@ -126,10 +126,11 @@ ResponsePtr make_response(Answer answer, bool is_head, bool tls, bool close_conn
   return response;
 }
 
-std::string response_head(const Answer& answer) {
-  std::string head = fmt::format(
-      "HTTP/1.1 {} {}\r\nDate: {}\r\nConnection: close\r\nContent-Length: {}\r\n", answer.status,
-      MHD_get_reason_phrase_for(answer.status), http_date(), answer.content_length);
+std::string response_head(const Answer& answer, bool close_connection) {
+  std::string head =
+      fmt::format("HTTP/1.1 {} {}\r\nDate: {}\r\n{}Content-Length: {}\r\n", answer.status,
+                  MHD_get_reason_phrase_for(answer.status), http_date(),
+                  close_connection ? "Connection: close\r\n" : "", answer.content_length);
   for (const auto& [name, value] : answer.headers) head += fmt::format("{}: {}\r\n", name, value);
   for (const auto& [name, value] : kCommonHeaders) head += fmt::format("{}: {}\r\n", name, value);
   return head + "\r\n";

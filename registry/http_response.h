@@ -19,7 +19,7 @@ using ResponsePtr = std::unique_ptr<MHD_Response, ResponseRelease>;
 // nullptr when memory or file descriptors are out.
 ResponsePtr make_response(Answer answer, bool is_head, bool tls, bool close_connection);
 
-// The head of the same answer as text, for what is sent past the library; it closes the connection.
-std::string response_head(const Answer& answer);
+// The head of the same answer as text, for what is sent past the library.
+std::string response_head(const Answer& answer, bool close_connection);
 
 }  // namespace bundle::registry

@@ -66,13 +66,16 @@ struct HttpCallbacks {
   }
 
   static MHD_Result handle(void* closure, MHD_Connection* connection, const char* /*url*/,
-                           const char* method, const char* /*version*/, const char* upload,
+                           const char* method, const char* version, const char* upload,
                            std::size_t* upload_size, void** context) {
     auto* server = static_cast<HttpServer*>(closure);
     auto* request = static_cast<Request*>(*context);
     if (request == nullptr) return MHD_NO;
     try {
-      if (!request->headers_seen) return begin(*server, connection, *request, method);
+      if (!request->headers_seen) {
+        request->keeps_connection = std::string_view(version) == MHD_HTTP_VERSION_1_1;
+        return begin(*server, connection, *request, method);
+      }
       if (*upload_size != 0) {
         const auto* bytes = reinterpret_cast<const std::uint8_t*>(upload);
         if (request->push ? !request->push->take({bytes, *upload_size}) : !request->ready) {
@@ -98,7 +101,12 @@ struct HttpCallbacks {
     request.method = method;
     const HeaderScan scan = scan_headers(connection);
     if (server.log_.logs_requests()) request.user_agent = scan.user_agent;
-    if (Connection* known = connection_of(connection)) known->enter(Connection::Phase::answering);
+    request.keeps_connection &= !scan.asks_to_close;
+    if (Connection* known = connection_of(connection)) {
+      known->enter(Connection::Phase::answering);
+      known->requested += head_size(connection);
+      known->may_renew &= !scan.has_body();
+    }
     const bool readable = request.method == "GET" || request.method == "HEAD";
     if (scan.is_ambiguous() || (scan.has_body() && readable)) {
       request.headers_seen = true;
@@ -310,21 +318,28 @@ struct HttpCallbacks {
     return MHD_queue_response(connection, request.status, response.get());
   }
 
-  // The connection sleeps until the sender is done with its socket; then finish() closes it.
+  // The connection sleeps until the sender is done with its socket; then finish() closes it. The
+  // client keeps its own: see ConnectionRenewal.
   static MHD_Result send_large(HttpServer& server, MHD_Connection* connection, Request& request,
                                Answer answer) {
     const auto* socket = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     const std::lock_guard lock(server.pools_mutex_);
     if (socket == nullptr || !server.sender_) return MHD_NO;
+    const Connection* known = connection_of(connection);
+    const bool keep = request.keeps_connection && known != nullptr && known->read_nothing_ahead() &&
+                      !server.draining_.load(std::memory_order_relaxed);
     server.metrics_.count_answer(request.known_route(), request.status, request.bytes);
     request.sent = true;
     MHD_suspend_connection(connection);
-    server.sender_->send(socket->connect_fd, response_head(answer),
-                         std::move(std::get<FileSlice>(answer.body)), answer.content_length,
-                         [connection, &request](bool complete) {
-                           request.sent_whole = complete;
-                           MHD_resume_connection(connection);
-                         });
+    server.sender_->send(
+        socket->connect_fd, response_head(answer, /*close_connection=*/!keep),
+        std::move(std::get<FileSlice>(answer.body)), answer.content_length,
+        keep ? FileSender::Stream::goes_on : FileSender::Stream::ends,
+        [&server, &request, connection, keep, fd = socket->connect_fd](bool complete) {
+          request.sent_whole = complete;
+          if (keep && complete) server.renewal_->renew(server.daemon_, fd);
+          MHD_resume_connection(connection);
+        });
     return MHD_YES;
   }
 
@@ -374,6 +389,7 @@ struct HttpCallbacks {
       auto fresh = std::make_unique<Connection>();
       fresh->socket = socket->connect_fd;
       fresh->owner = server;
+      if (server->sender_) fresh->begin();
       if (server->log_.logs_requests()) fresh->peer = peer_text(connection);
       if (server->client_certificates_ && !demand_certificate(connection)) {
         ::shutdown(fresh->socket, SHUT_RDWR);
@@ -453,7 +469,10 @@ HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::Site
   for (const std::string& problem : pushed_.problems()) log_.message(problem);
   hasher_ = std::make_unique<ThreadPool>(2, std::max(1u, options.max_connections));
   password_checker_ = std::make_unique<ThreadPool>(1, kMaxWaitingPasswords);
-  if (!tls_) sender_ = std::make_unique<FileSender>(worker_count(options));
+  if (!tls_) {
+    sender_ = std::make_unique<FileSender>(worker_count(options));
+    renewal_ = std::make_unique<ConnectionRenewal>();
+  }
   ListenSocket listener = open_listen_socket(options.listen);
   if (options.push) {
     if (!options.access_file && !is_loopback(listener.address)) {

@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "registry/blob_files.h"
 #include "registry/client_certificates.h"
+#include "registry/connection_renewal.h"
 #include "registry/connection_table.h"
 #include "registry/file_sender.h"
 #include "registry/gatekeeper.h"
@@ -95,6 +96,7 @@ class HttpServer {
   std::unique_ptr<PushApi> push_;
   std::unique_ptr<ThreadPool> pusher_;  // syncs and renames while the requests sleep
   std::unique_ptr<FileSender> sender_;  // of large files without TLS
+  std::unique_ptr<ConnectionRenewal> renewal_;
   MHD_Daemon* daemon_ = nullptr;
   std::string address_;
   std::uint16_t port_ = 0;

@@ -400,7 +400,7 @@ TEST_F(OperationsTest, LargeBlobsAreSentWholeAndInParts) {
   EXPECT_EQ(whole.status, 200);
   EXPECT_TRUE(whole.whole);
   EXPECT_EQ(sha256(as_bytes(whole.body)), big.digest);
-  EXPECT_EQ(whole.header("connection"), "close");
+  EXPECT_EQ(whole.header("connection"), "");
   EXPECT_EQ(whole.header("docker-content-digest"), big.digest.text());
   EXPECT_EQ(whole.header("accept-ranges"), "bytes");
   EXPECT_EQ(whole.header("docker-distribution-api-version"), "registry/2.0");
@@ -413,13 +413,19 @@ TEST_F(OperationsTest, LargeBlobsAreSentWholeAndInParts) {
   EXPECT_EQ(request(port(), "HEAD", blob_target(big)).header("content-length"),
             std::to_string(content.size()));
 
-  // The client that says more than one request loses nothing of the first answer.
+  // The client that says more than one request loses nothing of the first answer, and is told that
+  // the rest is not answered.
   RawConnection talkative(port());
   talkative.send("GET " + blob_target(big) + " HTTP/1.1\r\nHost: r\r\n\r\n" +
                  "GET /healthz HTTP/1.1\r\nHost: r\r\n\r\n");
   const RawReply first = talkative.read_reply();
   EXPECT_EQ(sha256(as_bytes(first.body)), big.digest);
+  EXPECT_EQ(first.header("connection"), "close");
   EXPECT_TRUE(talkative.closed_within(milliseconds(10'000)));
+  RawConnection old(port());
+  old.send("GET " + blob_target(big) + " HTTP/1.0\r\nHost: r\r\n\r\n");
+  EXPECT_EQ(sha256(as_bytes(old.read_reply().body)), big.digest);
+  EXPECT_TRUE(old.closed_within(milliseconds(10'000)));
 
   std::vector<std::thread> clients;
   std::atomic<int> good{0};
@@ -443,6 +449,41 @@ TEST_F(OperationsTest, LargeBlobsAreSentWholeAndInParts) {
   held.send("GET " + blob_target(big) + " HTTP/1.1\r\nHost: r\r\n\r\n");
   std::this_thread::sleep_for(milliseconds(50));
   server.reset();
+}
+
+TEST_F(OperationsTest, AConnectionGoesOnAfterLargeBlobs) {
+  ReleaseDraft third = store.draft();
+  const auto big = third.blob(std::string(5 << 20, 'z'), oci::media_type::kLayerTarGzip);
+  third.name("registry.example.com", "app/server", "big", third.image({big}));
+  store.publish(std::move(third), "1.2.0", 3);
+  RawConnection connection(port());
+  const auto ask = [&](const std::string& method, const std::string& target) {
+    connection.send(method + " " + target + " HTTP/1.1\r\nHost: r\r\nX-Padding: " +
+                    std::string(target.size() % 7, 'p') + "\r\n\r\n");
+  };
+  for (int round = 0; round < 20; ++round) {
+    ask("GET", blob_target(big));
+    // The next request is there before the answer has gone out.
+    ::usleep(static_cast<useconds_t>(round) * 500);
+    if (round % 2 == 1) ask("GET", blob_target(has.large));
+    const RawReply reply = connection.read_reply();
+    ASSERT_EQ(reply.status, 200) << round;
+    EXPECT_EQ(reply.header("connection"), "");
+    ASSERT_EQ(sha256(as_bytes(reply.body)), big.digest) << round;
+    if (round % 2 == 0) ask("GET", blob_target(has.large));
+    ASSERT_EQ(connection.read_reply().body, has.large_layer) << round;
+    ask("HEAD", blob_target(big));
+    ASSERT_EQ(connection.read_reply(/*has_body=*/false).status, 200);
+  }
+  // One client, whatever the number of connections behind it.
+  EXPECT_TRUE(eventually([&] {
+    return get(port(), "/metrics").body.find("bundle_registry_connections 2\n") !=
+           std::string::npos;
+  }));
+  // A pause longer than nothing, then on; and the end of the client is seen.
+  std::this_thread::sleep_for(milliseconds(300));
+  ask("GET", "/healthz");
+  EXPECT_EQ(connection.read_reply().status, 200);
 }
 
 TEST_F(OperationsTest, DrainingLetsARunningDownloadEnd) {
