@@ -189,6 +189,7 @@ def open_connection(server):
         return raw
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else the request waits for an acknowledgement of the handshake
     return context.wrap_socket(raw)
 
 
