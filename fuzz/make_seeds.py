@@ -103,6 +103,19 @@ def archive_seeds():
     put("gzip", "named", b"\x1f\x8b\x08\x08\0\0\0\0\0\x03name\0" + raw.compress(text) + raw.flush() + b"\0" * 8)
 
 
+def grain_seeds():
+    def grain(sector, plain, level, damage=0):
+        packed = bytearray(zlib.compress(plain, level))
+        packed[-1] ^= damage
+        record = struct.pack("<QI", sector, len(packed)) + packed
+        return record + bytes(-len(record) % 512)
+    first, second = b"the same text again and again " * 300, bytes(range(256)) * 9
+    disk = b"KDMV" + bytes(508) + grain(0, first, 6) + grain(128, second, 1)
+    put("grain", "disk", bytes([7]) + disk + bytes(512))
+    put("grain", "wrong-checksum", bytes([200]) + grain(0, first, 6, damage=1) + grain(128, second, 9))
+    put("grain", "cut-short", bytes([1]) + disk[:-700])
+
+
 def package_seeds():
     """The first byte chooses the parser: see fuzz_packages.cc."""
     dpkg = b"Package: a\nStatus: install ok installed\nVersion: 1\n\n"
@@ -190,6 +203,7 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     bundle_seeds(pathlib.Path(sys.argv[1]))
     archive_seeds()
+    grain_seeds()
     package_seeds()
     rpm_seeds()
     cosign_seeds()

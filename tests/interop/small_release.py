@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import subprocess
 import tarfile
 import zlib
 
@@ -158,6 +159,19 @@ def write_disk(path, content, size):
                 file.write(content.bytes(length))
             left -= length
         file.truncate(size)
+
+
+def write_ova(path, disk):
+    """An OVA as VMware reads it: a tar with a streamOptimized VMDK of a raw disk. Needs qemu-img."""
+    grains = pathlib.Path(path).with_suffix(".vmdk")
+    subprocess.run(["qemu-img", "convert", "-q", "-m", "1", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized",
+                    disk, grains], check=True)
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in (("appliance.ovf", b"<Envelope/>\n"), ("appliance-disk1.vmdk", grains.read_bytes())):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    grains.unlink()
 
 
 def make_images(folder, content, version, image_bytes, levels, file_size):

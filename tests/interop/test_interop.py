@@ -135,6 +135,42 @@ class ReaderFromText(Bundles):
                 self.assertNotIn(ours.returncode, (0, 1))
 
 
+@needs("qemu-img")
+@unittest.skipUnless(has_zstandard(), "python3-zstandard is not installed")
+class DiskGrains(Bundles):
+    """The grains of a VMDK are stored inflated, in an OVA as well, and given back; a delta copies those that are equal."""
+
+    def disk_release(self, version, changed):
+        folder = self.folder / f"disk-{version}"
+        release = small_release.make_release(folder, version, image_bytes=9000, disk_bytes=4 << 20, file_size=3000)
+        disk = folder / "os" / "appliance.img"
+        data = bytearray(disk.read_bytes())
+        data[1 << 20 : (1 << 20) + changed] = small_release.Content(4).bytes(changed)
+        disk.write_bytes(data)
+        small_release.write_ova(folder / "os" / "appliance.ova", disk)
+        release.write_text(release.read_text().replace("appliance.img", "appliance.ova") + 'upgradeFrom: ["1.0.x"]\n')
+        return release
+
+    def rebuilt(self, *arguments):
+        return json.loads(tools.run(PYTHON, READER, "--json", "--check", *arguments, check=0).stdout)
+
+    def test_given_back(self):
+        first = self.disk_release("1.0.0", 0)
+        full = tools.make_bundle(first, self.folder / "disk-full", self.key, "--fast")
+        ova = (first.parent / "os" / "appliance.ova").stat().st_size
+        self.assertGreater(self.rebuilt(full)["segments"]["parts"], 20)
+        self.assertLess(tools.tree_bytes(full), 0.9 * ova)
+        store = self.folder / "disk-store"
+        tools.import_bundle([full], store, self.pub, check=0)
+
+        delta = tools.make_bundle(self.disk_release("1.1.0", 100_000), self.folder / "disk-delta", self.key, "--fast", "--base", full)
+        summary = self.rebuilt(delta, "--base", store)
+        self.assertLessEqual(summary["segments"]["parts"], 3)  # the grains that differ
+        self.assertLess(next(delta.glob("*.bundle")).stat().st_size, 200_000)
+        tools.import_bundle([delta], store, self.pub, check=0)
+        tools.assert_clean_store(self, store, ["1.0.0", "1.1.0"])
+
+
 class SignaturesByHand(Bundles):
     @needs("minisign")
     def test_minisign(self):

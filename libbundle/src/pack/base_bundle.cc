@@ -6,6 +6,7 @@
 
 #include "bundle/error.h"
 #include "codec/deflate_encoder.h"
+#include "codec/gzip_reader.h"
 #include "trust/carrier.h"
 #include "trust/statement.h"
 #include "unpack/bundle_reader.h"
@@ -50,29 +51,41 @@ BaseBundle::BaseBundle(FileSystem& fs, const Path& folder)
 BaseBundle::~BaseBundle() = default;
 
 // Notes where the blob's bytes are. A mix of replayed members and others is left out: its plain
-// bytes are not those that the site will inflate.
-bool BaseBundle::load(const format::IndexedBlob& blob) {
+// bytes are not those that the site will inflate. Of a disk its grains are noted.
+void BaseBundle::load(const format::IndexedBlob& blob) {
   const Bytes recipe = unpack::read_recipe(*groups_, blob);
   format::RecipeReader reader(recipe, index_, blob.digest);
   std::vector<Piece> pieces;
+  std::vector<Grain> grains;
   std::uint64_t size = 0;
+  std::uint64_t at = 0;  // in the blob itself, while that is known
   bool plain = false;
   bool inflated = false;
   bool literal = false;
+  bool placed = true;  // `at` is known
+  bool gzip = false;
   format::Segment segment;
   while (reader.next_segment(segment)) {
+    if (size == 0 && !literal) gzip = codec::is_gzip(segment.literal);
     literal = literal || segment.kind == format::SegmentKind::literal;
     plain = plain || segment.kind == format::SegmentKind::plain;
     inflated = inflated || format::is_deflate(segment.kind);
+    placed = placed && segment.kind != format::SegmentKind::deflate;
+    at += segment.literal.size();
+    std::uint64_t bits = 0;
+    for (const codec::StreamPart& part : segment.parts) bits += part.bits;
     const bool corrected =
         segment.kind == format::SegmentKind::deflate && segment.family == codec::kTokenFamily;
     std::uint64_t skip = format::verbatim_bytes(segment.parts);
     for (std::uint64_t i = 0; i < segment.runs; ++i) {
       format::Run run = reader.next_run();
       if (corrected && i == 0) {
-        if (run.length < kCorrectionsHeader || run.source == format::kZeroSource) return false;
+        if (run.length < kCorrectionsHeader || run.source == format::kZeroSource) return;
         skip = corrections_size(run);
       }
+      if (segment.kind == format::SegmentKind::plain) at += run.length;
+      if (segment.parts.size() == 1 && segment.runs == 1 && skip == 0)
+        grains.push_back({blob.digest, at, bits / 8, {segment.family, segment.params}, run});
       const std::uint64_t skipped = std::min(skip, run.length);
       skip -= skipped;
       run.offset += skipped;
@@ -81,12 +94,25 @@ bool BaseBundle::load(const format::IndexedBlob& blob) {
       pieces.push_back({size, run});
       size += run.length;
     }
+    at += bits / 8;
   }
-  if (size == 0 || plain == inflated || (plain && literal)) return false;
+  if (plain && inflated && placed) return add_grains(std::move(grains));
+  if (size == 0 || plain == inflated || inflated != gzip) return;
   readable_.push_back(
       {blob.digest, inflated ? format::kBasePlainSource : format::kBaseSource, size});
   pieces_.emplace(blob.digest, std::move(pieces));
-  return true;
+}
+
+void BaseBundle::add_grains(std::vector<Grain> grains) {
+  grains_.insert(grains_.end(), std::make_move_iterator(grains.begin()),
+                 std::make_move_iterator(grains.end()));
+}
+
+Bytes BaseBundle::plain_of(const Grain& grain) const {
+  MemorySink plain(grain.plain.length);
+  for (std::uint64_t at = 0; at < grain.plain.length;)
+    at += write_part(grain.plain, at, grain.plain.length - at, plain);
+  return plain.take();
 }
 
 // What precedes the plain bytes of predicted tokens (codec/token_coder.h), with its own length.

@@ -35,6 +35,17 @@ class BaseBundle {
   };
   // Blobs whose bytes can be read, in the order in which that is fastest.
   const std::vector<Blob>& readable() const { return readable_; }
+  // A deflate stream of a disk (pack/grain_packer.h), where it is in the blob.
+  struct Grain {
+    Digest blob;
+    std::uint64_t offset = 0;
+    std::uint64_t size = 0;
+    codec::EncoderSpec spec;
+    format::Run plain;
+  };
+  const std::vector<Grain>& grains() const { return grains_; }
+  // What it inflates to.
+  Bytes plain_of(const Grain& grain) const;
   // Throws Error{not_found} past the end, and what GroupReader throws.
   void read(const Digest& blob, std::uint64_t offset, std::uint64_t length, Sink& out) const;
 
@@ -43,7 +54,8 @@ class BaseBundle {
     std::uint64_t offset = 0;  // in the blob's plain bytes
     format::Run run;
   };
-  bool load(const format::IndexedBlob& blob);
+  void load(const format::IndexedBlob& blob);
+  void add_grains(std::vector<Grain> grains);
   std::uint64_t corrections_size(const format::Run& run) const;
   // From byte `within` of the run on, up to the end of its group; returns how many.
   std::uint64_t write_part(const format::Run& run, std::uint64_t within, std::uint64_t length,
@@ -56,6 +68,7 @@ class BaseBundle {
   std::unique_ptr<unpack::VolumeLeaves> leaves_;
   std::unique_ptr<unpack::GroupReader> groups_;
   std::vector<Blob> readable_;
+  std::vector<Grain> grains_;
   std::unordered_map<Digest, std::vector<Piece>> pieces_;
 };
 

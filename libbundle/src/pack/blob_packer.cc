@@ -7,6 +7,8 @@
 #include "bundle/error.h"
 #include "codec/gzip_parser.h"
 #include "codec/zstd.h"
+#include "pack/content_storer.h"
+#include "pack/grain_packer.h"
 #include "pack/gzip_analysis.h"
 #include "pack/object_splitter.h"
 
@@ -77,36 +79,6 @@ format::Feature feature_of(const codec::EncoderSpec& spec) {
   }
 }
 
-// Stores objects and writes their runs.
-class ObjectStorer final : public ObjectVisitor {
- public:
-  ObjectStorer(BlobPacker& packer, RecipeWriter& recipe) : packer_(packer), recipe_(recipe) {}
-
-  void on_header(ByteView bytes, const std::string& path) override {
-    recipe_.add_run(packer_.store_header(bytes, path));
-  }
-  void on_file(const std::string& path, std::uint64_t size) override { file_ = {path, size, 0}; }
-  void on_block(ByteView bytes) override {
-    recipe_.add_run(packer_.store_object(bytes, file_));
-    file_.position += bytes.size();
-  }
-
- private:
-  BlobPacker& packer_;
-  RecipeWriter& recipe_;
-  FilePlace file_;
-};
-
-// Splitter and storer of one stream of plain bytes.
-struct Content {
-  Content(BlobPacker& packer, RecipeWriter& recipe) : storer(packer, recipe), splitter(storer) {}
-  void write(ByteView bytes) { splitter.write(bytes); }
-  void finish() { splitter.finish(); }
-
-  ObjectStorer storer;
-  ContentSplitter splitter;
-};
-
 // Second reading of a gzip blob: members whose encoder is known are stored inflated, the others as
 // they are.
 class GzipPacker final : public codec::GzipVisitor {
@@ -171,19 +143,6 @@ void pack_gzip(BlobPacker& packer, const spec::BlobInput& blob, const GzipAnalys
   visitor.finish();
 }
 
-template <typename Splitter>
-void pack_plain(BlobPacker& packer, const spec::BlobInput& blob, RecipeWriter& recipe,
-                const Cancel& cancel, Sink* plain) {
-  Splitter splitter(packer, recipe);
-  recipe.begin_plain();
-  read_checked(blob, cancel, [&](ByteView part) {
-    splitter.write(part);
-    if (plain != nullptr) plain->write(part);
-  });
-  splitter.finish();
-  recipe.end_segment();
-}
-
 }  // namespace
 
 StudiedBlob BlobPacker::study(const spec::BlobInput& blob, const Cancel& cancel) const {
@@ -225,7 +184,7 @@ void BlobPacker::pack(const spec::BlobInput& blob, const GzipAnalysis& analysis,
     splitter.finish();
     recipe.end_segment();
   } else {
-    pack_plain<Content>(*this, blob, recipe, cancel, plain);
+    pack_other(blob, recipe, cancel, plain);
   }
   if (analysis.is_gzip) stats_.gzip_bytes += blob.size;
   stats_.replayed_bytes += analysis.replayed_bytes;
@@ -234,6 +193,23 @@ void BlobPacker::pack(const spec::BlobInput& blob, const GzipAnalysis& analysis,
     if (spec) features_.insert(feature_of(*spec));
   }
   write_recipe(blob, recipe);
+}
+
+// Not gzip: a disk with compressed grains, or anything else.
+void BlobPacker::pack_other(const spec::BlobInput& blob, RecipeWriter& recipe, const Cancel& cancel,
+                            Sink* plain) {
+  GrainPacker packer(*this, recipe, base_, import_budget_);
+  codec::GrainScanner scanner(packer);
+  read_checked(blob, cancel, [&](ByteView part) {
+    scanner.write(part);
+    if (plain != nullptr) plain->write(part);
+  });
+  scanner.finish();
+  packer.finish();
+  if (packer.grains() == 0) return;
+  stats_.replayed_bytes += packer.replayed_bytes();
+  stats_.gzip_bytes += packer.replayed_bytes();
+  features_.insert({format::Feature::deflate_zlib, format::Feature::deflate_parts});
 }
 
 void BlobPacker::write_recipe(const spec::BlobInput& blob, RecipeWriter& writer) {

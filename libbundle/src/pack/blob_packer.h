@@ -24,7 +24,7 @@ namespace bundle::pack {
 // What became of the blobs, for the report of `make`.
 struct PackStats {
   std::uint64_t blob_bytes = 0;
-  std::uint64_t gzip_bytes = 0;      // blobs that are gzip
+  std::uint64_t gzip_bytes = 0;      // blobs that are gzip, and grains of disks
   std::uint64_t replayed_bytes = 0;  // of those, stored inflated
   std::uint64_t plain_bytes = 0;     // after inflating
   std::uint64_t unique_bytes = 0;    // after deduplication
@@ -89,6 +89,8 @@ class BlobPacker {
  private:
   void pack(const spec::BlobInput& blob, const GzipAnalysis& analysis, const Cancel& cancel,
             Sink* plain);
+  void pack_other(const spec::BlobInput& blob, format::RecipeWriter& recipe, const Cancel& cancel,
+                  Sink* plain);
   format::Run store_unique(Stream stream, ByteView bytes,
                            const std::vector<format::Run>& references = {});
   std::optional<format::Run> copy_from_base(ByteView bytes);

@@ -141,6 +141,42 @@ void DeltaBase::scan(Progress& progress, const Cancel& cancel) {
     splitter.finish();
     progress.advance(done += blob.content.size);
   }
+  for (const BaseBundle& bundle : bundles_) scan_grains(bundle, cancel);
+}
+
+namespace {
+
+Digest grain_key(const codec::EncoderSpec& spec, ByteView plain) {
+  Sha256 hash;
+  hash.write(ByteView(spec.params));
+  hash.write(plain);
+  return hash.finish();
+}
+
+}  // namespace
+
+// Only disks that all bases have.
+void DeltaBase::scan_grains(const BaseBundle& bundle, const Cancel& cancel) {
+  for (const BaseBundle::Grain& grain : bundle.grains()) {
+    if (grain.spec.family != codec::kZlibFamily) continue;
+    cancel.check();
+    const auto entry = std::ranges::lower_bound(common_, grain.blob, {}, &BlobEntry::digest);
+    if (entry == common_.end() || entry->digest != grain.blob) continue;
+    if (blobs_.empty() || blobs_.back().content.digest != grain.blob) {
+      const BaseBundle::Blob content{grain.blob, format::kBaseSource, entry->size};
+      blobs_.push_back({&bundle, content, entry->size, std::nullopt});
+    }
+    const auto number = static_cast<std::uint32_t>(blobs_.size() - 1);
+    grains_.try_emplace(grain_key(grain.spec, bundle.plain_of(grain)),
+                        Place{number, grain.offset, grain.size});
+  }
+}
+
+std::optional<Run> DeltaBase::copy_grain(const codec::EncoderSpec& spec, ByteView plain) {
+  const auto found = grains_.find(grain_key(spec, plain));
+  if (found == grains_.end()) return std::nullopt;
+  last_.reset();  // only plain bytes are alike, and these are not
+  return to_run(found->second);
 }
 
 bool DeltaBase::has_blob(const BlobEntry& blob) const {

@@ -41,6 +41,9 @@ class DeltaBase {
   void begin_blob();
   // Equal bytes in the base, as a run, where reading them at the site is worth it.
   std::optional<format::Run> copy(ByteView object);
+  // A grain of a disk: its deflate stream in the base, if the same encoder made it of equal bytes.
+  std::optional<format::Run> copy_grain(const codec::EncoderSpec& spec, ByteView plain);
+  bool has_grains() const { return !grains_.empty(); }
   // A header only where it goes on from the run before: single ones cost less when stored.
   std::optional<format::Run> copy_header(ByteView header);
   // Base runs that are like the object. May be empty.
@@ -66,6 +69,7 @@ class DeltaBase {
   class Scanner;
 
   void intersect(const std::vector<format::BlobEntry>& blobs);
+  void scan_grains(const BaseBundle& bundle, const Cancel& cancel);
   void note_object(const Digest& digest, const Place& place);
   const Place* best_place(const Digest& digest) const;
   const Place* find_file(const std::string& path, std::uint64_t size) const;
@@ -83,6 +87,7 @@ class DeltaBase {
   std::unordered_map<std::string, std::vector<Place>> files_;  // by path, and with digits blanked
   std::unordered_map<std::string, std::vector<Place>> headers_;
   std::unordered_map<std::uint64_t, Place> sketches_;
+  std::unordered_map<Digest, Place> grains_;
   // Of the blob that is packed now:
   std::unordered_map<std::uint32_t, std::uint64_t>
       read_to_;                // base blob to the end of its last run
