@@ -14,12 +14,10 @@ import hashlib
 import io
 import json
 import pathlib
-import random
 import struct
 import sys
 import tarfile
 import tempfile
-import zlib
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "interop"))
@@ -54,18 +52,13 @@ def program(gap=0):
             struct.pack("<IIQQQQQQ", 1, 6, size, size, size, 0, 4096, 4096) + code)
 
 
-def long_and_flushed():
-    """A gzip file by zlib that is long enough for a restart point, and was flushed behind it."""
-    lines = [hashlib.sha512(b"%d" % n).hexdigest()[:120] for n in range(60)]
-    dice = random.Random(1)
-    text = []
-    for _ in range(43_000):
-        line = lines[dice.randrange(60)]
-        text.append(line + line[: dice.randrange(2)])
-    text = "\n".join(text).encode()
-    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-    out = packer.compress(text[:4_300_000]) + packer.flush(zlib.Z_SYNC_FLUSH)
-    return out + packer.compress(text[4_300_000:]) + packer.flush()
+def write_appliance(path, changed=b""):
+    """An OVA: its grains are stored inflated. Some text, a hole, some text."""
+    text = small_release.Content(12).text
+    disk = path.with_suffix(".raw")
+    disk.write_bytes(text[:100_000] + bytes(100_000) + changed + text[100_000 : 200_000 - len(changed)])
+    small_release.write_ova(path, disk)
+    disk.unlink()
 
 
 def in_tar(content):
@@ -78,10 +71,9 @@ def in_tar(content):
     return out.getvalue()
 
 
-def finish_inputs(release, more=""):
-    text = release.read_text().replace("files: [", "files: [{name: text.gz, path: text.gz}, ")
-    release.write_text(text + "expires: 2999-01-01T00:00:00Z\n" + more)
-    (release.parent / "text.gz").write_bytes(long_and_flushed())
+def finish_inputs(release, changed=b"", more=""):
+    release.write_text(release.read_text() + "expires: 2999-01-01T00:00:00Z\n" + more)
+    write_appliance(release.parent / "os" / "appliance.img", changed)
 
 
 def make_next(folder, scratch):
@@ -89,7 +81,7 @@ def make_next(folder, scratch):
     inputs = scratch / "inputs"
     release = small_release.make_release(inputs, image_bytes=90_000, disk_bytes=48 << 10, file_size=3000, seed=11, version="1.1.0",
                                          levels=(6, 9, 1, 1))
-    finish_inputs(release, "upgradeFrom: [\"1.0.x\"]\n")
+    finish_inputs(release, b"changed", "upgradeFrom: [\"1.0.x\"]\n")
     (inputs / "k3s").write_bytes(in_tar(program(gap=40)))
     make(inputs, folder / "delta", "--base", folder / "one")
 
