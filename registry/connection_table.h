@@ -5,11 +5,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <unordered_set>
 
+#include "registry/handshake_watch.h"
 #include "registry/metrics.h"
 
 namespace bundle::registry {
@@ -24,6 +26,8 @@ struct Connection {
   enum class Phase : std::uint8_t { awaiting_request, receiving, answering, held_by_us };
   std::atomic<Phase> phase{Phase::awaiting_request};
   std::atomic<std::int64_t> phase_since_ms{0};
+
+  std::unique_ptr<Handshake> handshake;  // with TLS
 
   // Its worker's only. Bytes read before the first request (a renewed connection had others), and
   // those of all requests since; `may_renew` is lost with a request whose bytes were not counted.

@@ -391,7 +391,7 @@ struct HttpCallbacks {
       fresh->owner = server;
       if (server->sender_) fresh->begin();
       if (server->log_.logs_requests()) fresh->peer = peer_text(connection);
-      if (server->client_certificates_ && !demand_certificate(connection)) {
+      if (server->tls_ && !prepare_handshake(*server, connection, *fresh)) {
         ::shutdown(fresh->socket, SHUT_RDWR);
       }
       server->connections_.add(*fresh);
@@ -403,10 +403,13 @@ struct HttpCallbacks {
   }
 
   // Before the handshake. False when the session cannot be told: then nobody may use it.
-  static bool demand_certificate(MHD_Connection* connection) {
+  static bool prepare_handshake(HttpServer& server, MHD_Connection* connection, Connection& fresh) {
     const auto* info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
     if (info == nullptr || info->tls_session == nullptr) return false;
     auto* session = static_cast<gnutls_session_t>(info->tls_session);
+    fresh.handshake =
+        std::make_unique<Handshake>(*server.handshakes_, connection, session, fresh.socket);
+    if (!server.client_certificates_) return true;
     gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUIRE);
     gnutls_session_set_verify_function(session, &HttpCallbacks::verify_client);
     return true;
@@ -458,6 +461,7 @@ HttpServer::HttpServer(const ServerOptions& options, std::shared_ptr<store::Site
       gatekeeper_(live_.store().fs(), options.access_file, /*may_push=*/options.push.has_value()),
       connections_(options.patience, metrics_) {
   if (options.tls) {
+    handshakes_ = std::make_unique<HandshakeWatch>();
     tls_ = std::make_unique<TlsIdentity>(live_.store().fs(), options.tls->certificate,
                                          options.tls->key);
     if (options.tls->client_authorities) {
@@ -544,6 +548,7 @@ HttpServer::~HttpServer() {
   password_checker.reset();
   pusher.reset();
   sender.reset();
+  if (handshakes_) handshakes_->stop();
   if (daemon_ != nullptr) MHD_stop_daemon(daemon_);
 }
 

@@ -16,6 +16,7 @@
 #include "registry/connection_table.h"
 #include "registry/file_sender.h"
 #include "registry/gatekeeper.h"
+#include "registry/handshake_watch.h"
 #include "registry/listen_socket.h"
 #include "registry/live_catalog.h"
 #include "registry/metrics.h"
@@ -87,6 +88,7 @@ class HttpServer {
   Gatekeeper gatekeeper_;
   std::unique_ptr<TlsIdentity> tls_;
   std::unique_ptr<ClientCertificates> client_certificates_;
+  std::unique_ptr<HandshakeWatch> handshakes_;  // with TLS
   ConnectionTable connections_;
   std::atomic<bool> draining_{false};
   std::mutex pools_mutex_;

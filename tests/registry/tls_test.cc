@@ -1,4 +1,8 @@
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <ctime>
+#include <thread>
 
 #include "bundle/error.h"
 #include "registry/served_store.h"
@@ -71,6 +75,27 @@ TEST_F(TlsTest, ANewCertificateIsTakenWithoutARestart) {
   EXPECT_NE(peer_subject().find("first"), std::string::npos);
   server->reload();
   EXPECT_NE(peer_subject().find("second"), std::string::npos);
+}
+
+TEST_F(TlsTest, ClientsThatDoNotFinishTheirHandshakeCostNothing) {
+  make_certificate("first");
+  start(options());
+  // Silent; in the middle of a record; at its end, after which the server waits for the rest.
+  RawConnection silent(port());
+  RawConnection cut(port());
+  cut.send(std::string("\x16\x03\x01\x02\x00\x01", 6));
+  RawConnection leaving(port());
+  leaving.send(std::string("\x16\x03\x01\x00\x04", 5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  EXPECT_LT(static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC, 0.15);
+  ::shutdown(leaving.socket(), SHUT_WR);
+  EXPECT_TRUE(leaving.closed_within(std::chrono::milliseconds(5000)));
+  for (const std::string newest : {"1.2", "1.3"}) {
+    EXPECT_EQ(curl("/healthz", {"--tls-max", newest}).status, 0) << newest;
+  }
+  server.reset();  // with two handshakes under way
 }
 
 TEST_F(TlsTest, OnlyClientsWithACertificateOfTheAuthorityAreServed) {
