@@ -1,4 +1,5 @@
-// The request target and the Range header, as any client may send them.
+// The request target, the Range header and the Content-Range of a pushed chunk, as any client may
+// send them.
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -23,6 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto range = bundle::registry::parse_byte_range(text, blob_size);
   if (const auto* part = std::get_if<bundle::registry::ByteRange>(&range)) {
     if (part->first > part->last || part->last >= blob_size) std::abort();
+  }
+  if (const auto chunk = bundle::registry::parse_chunk_range(text)) {
+    if (chunk->first > chunk->last || chunk->length() == 0) std::abort();
   }
   return 0;
 }

@@ -180,6 +180,15 @@ def text_seeds():
     put("auth_challenge", "basic", b'Basic realm="registry"')
     put("docker_config", "auths",
         b'{"auths":{"registry.example.com/app":{"auth":"dXNlcjpwYXNz"}},"credHelpers":{"docker.io":"secretservice"}}')
+    # The first byte chooses the file: see fuzz_registry_access.cc.
+    put("registry_access", "rules", b"\0apiVersion: bundle/v1\nkind: RegistryAccess\nusers: users\ntokens: tokens\nstatus: [ops]\n"
+        b"rules:\n- {prefix: \"\", pull: [authenticated]}\n- {prefix: \"docker.io/\", pull: [anonymous]}\n"
+        b"- {prefix: team/, pull: [authenticated], push: [ops]}\n")
+    put("registry_access", "users", b"\1# people\nops:$2y$05$" + b"abcdefghijklmnopqrstuu" + b"u" * 31 + b"\r\nnode:$2b$10$" + b"." * 53 + b"\n")
+    put("registry_access", "tokens", b"\2node:sha256:" + b"a" * 64 + b"\nops:sha256:" + b"0" * 64 + b"\n")
+    put("registry_path", "chunk", b"bytes 1048576-2097151/*")
+    put("upload_headers", "absolute", b"0-1023\n1048576\nhttps://blobs.example.com/v2/app/blobs/uploads/1?state=a%2Fb")
+    put("upload_headers", "relative", b"bytes=0-0\n\n../uploads/1?x#y")
     put("oci_reference", "name", b"registry.example.com:5000/app/server:1.4.0@sha256:" + b"a" * 64)
     put("oci_reference", "short", b"redis:7")
     put("oci_document", "manifest",

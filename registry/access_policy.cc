@@ -28,11 +28,10 @@ bool is_user_name(std::string_view name) {
 // Reads one access file; every mistake names its place.
 class AccessReader {
  public:
-  AccessReader(FileSystem& fs, const Path& file)
-      : fs_(fs),
+  AccessReader(const AccessPolicy::ReadText& read, const Path& file)
+      : read_(read),
         file_(file),
-        yaml_(codec::parse_yaml(read_text_file(fs, file, kMaxAccessFileBytes), file.string(),
-                                ErrorCode::config_invalid)),
+        yaml_(codec::parse_yaml(read(file), file.string(), ErrorCode::config_invalid)),
         policy_(std::make_shared<AccessPolicy>()) {}
 
   std::shared_ptr<const AccessPolicy> read() {
@@ -135,7 +134,7 @@ class AccessReader {
   // Calls `take` with the parts before and after the first colon of each line.
   template <typename Take>
   void read_lines(const Path& file, Take take) const {
-    const std::string content = read_text_file(fs_, file, kMaxAccessFileBytes);
+    const std::string content = read_(file);
     std::size_t number = 0;
     for (std::size_t at = 0; at < content.size();) {
       const std::size_t end = std::min(content.find('\n', at), content.size());
@@ -178,7 +177,7 @@ class AccessReader {
     });
   }
 
-  FileSystem& fs_;
+  const AccessPolicy::ReadText& read_;
   const Path& file_;
   codec::YamlDocument yaml_;
   std::shared_ptr<AccessPolicy> policy_;
@@ -193,7 +192,12 @@ std::shared_ptr<const AccessPolicy> AccessPolicy::open_to_all(bool may_push) {
 }
 
 std::shared_ptr<const AccessPolicy> AccessPolicy::load(FileSystem& fs, const Path& file) {
-  return AccessReader(fs, file).read();
+  return load([&fs](const Path& path) { return read_text_file(fs, path, kMaxAccessFileBytes); },
+              file);
+}
+
+std::shared_ptr<const AccessPolicy> AccessPolicy::load(const ReadText& read, const Path& file) {
+  return AccessReader(read, file).read();
 }
 
 bool AccessPolicy::is_among(const Names& names, const Caller& caller) {

@@ -1,6 +1,7 @@
 // Who may pull and push what: the access file, with the users and tokens that it names.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -32,6 +33,9 @@ class AccessPolicy {
   // Reads the YAML file and the files of users and tokens beside it (docs/registry.md, "Access").
   // Throws Error{config_invalid} naming file and line, Error{not_found|limit}.
   static std::shared_ptr<const AccessPolicy> load(FileSystem& fs, const Path& file);
+  // The same with files that `read` gives; it throws for what is not there.
+  using ReadText = std::function<std::string(const Path& file)>;
+  static std::shared_ptr<const AccessPolicy> load(const ReadText& read, const Path& file);
 
   // The rule with the longest prefix of the full name ("docker.io/library/redis") decides; where no
   // rule fits, nothing is allowed.

@@ -64,4 +64,18 @@ std::variant<WholeBody, NotSatisfiable, ByteRange> parse_byte_range(std::string_
   return ByteRange{*first, std::min(last, size - 1)};
 }
 
+std::optional<ByteRange> parse_chunk_range(std::string_view header) {
+  if (header.starts_with("bytes ")) header.remove_prefix(6);
+  header = header.substr(0, header.find('/'));
+  const std::size_t dash = header.find('-');
+  if (dash == std::string_view::npos) return std::nullopt;
+  const auto first = parse_number(header.substr(0, dash));
+  const auto last = parse_number(header.substr(dash + 1));
+  // The largest number stands for all that are too large: a range up to there has no length.
+  if (!first || !last || *last < *first || *last == std::numeric_limits<std::uint64_t>::max()) {
+    return std::nullopt;
+  }
+  return ByteRange{*first, *last};
+}
+
 }  // namespace bundle::registry

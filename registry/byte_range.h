@@ -25,4 +25,8 @@ enum class NotSatisfiable : std::uint8_t { past_end };  // answer 416
 std::variant<WholeBody, NotSatisfiable, ByteRange> parse_byte_range(std::string_view header,
                                                                     std::uint64_t size);
 
+// The Content-Range of a chunk that is pushed: "FIRST-LAST", with "bytes " before it and "/..."
+// after it where a client writes it as for answers. Nothing when it is none.
+std::optional<ByteRange> parse_chunk_range(std::string_view header);
+
 }  // namespace bundle::registry

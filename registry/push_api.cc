@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 #include <utility>
 
@@ -11,6 +10,7 @@
 #include "crypto/random.h"
 #include "oci/document.h"
 #include "oci/reference.h"
+#include "registry/byte_range.h"
 #include "registry/request_limits.h"
 
 namespace bundle::registry {
@@ -81,24 +81,6 @@ Answer created(const Route& route, std::string_view kind, const Digest& digest) 
                               address(route, fmt::format("{}/{}", kind, digest.text())));
   answer.headers.emplace_back("Docker-Content-Digest", digest.text());
   return answer;
-}
-
-struct ChunkRange {
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-};
-
-// "first-last", with "bytes " before it and "/*" after it where a client writes it as for answers.
-std::optional<ChunkRange> parse_chunk_range(std::string_view text) {
-  if (text.starts_with("bytes ")) text.remove_prefix(6);
-  text = text.substr(0, text.find('/'));
-  ChunkRange range;
-  const char* const end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), end, range.first);
-  if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') return std::nullopt;
-  const auto last = std::from_chars(first.ptr + 1, end, range.last);
-  if (last.ec != std::errc() || last.ptr != end || range.last < range.first) return std::nullopt;
-  return range;
 }
 
 // Content-Type without parameters.
@@ -315,7 +297,7 @@ std::optional<Failure> PushApi::claim(PushWork& work, const PushHeaders& headers
     return Failure{416, error_code::kUploadInvalid,
                    fmt::format("the next chunk begins at {}", upload->size)};
   }
-  if (headers.content_length && *headers.content_length != range->last - range->first + 1) {
+  if (headers.content_length && *headers.content_length != range->length()) {
     return Failure{400, error_code::kSizeInvalid, "Content-Range and Content-Length differ"};
   }
   return std::nullopt;

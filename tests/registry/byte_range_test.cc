@@ -41,6 +41,19 @@ TEST(ByteRange, NumbersPast64BitsAreOnlyLarge) {
   EXPECT_EQ(outcome("bytes=18446744073709551615-18446744073709551615", 1000), "416");
 }
 
+TEST(ByteRange, AChunkSaysWhereItBelongs) {
+  for (const char* header : {"0-1023", "bytes 0-1023", "bytes 0-1023/*", "0-1023/2048"}) {
+    const auto range = parse_chunk_range(header);
+    ASSERT_TRUE(range) << header;
+    EXPECT_EQ(range->first, 0u);
+    EXPECT_EQ(range->length(), 1024u);
+  }
+  for (const char* header : {"", "-", "5", "5-", "-5", "7-6", "a-b", "bytes=0-5", " 0-5", "0-5 ",
+                             "0-18446744073709551615", "0-99999999999999999999", "1-2-3"}) {
+    EXPECT_FALSE(parse_chunk_range(header)) << header;
+  }
+}
+
 TEST(ByteRange, WhatIsNoRangeIsIgnored) {
   for (const char* header :
        {"", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=1", "bytes=1-2,4-5", "bytes=1-2-3",

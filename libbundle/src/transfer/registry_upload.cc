@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "bundle/error.h"
 #include "transfer/http_error.h"
 #include "transfer/http_retry.h"
+#include "transfer/upload_headers.h"
 
 namespace bundle::transfer {
 namespace {
@@ -47,27 +48,8 @@ class RangeSource final : public Source {
   const Cancel* cancel_;
 };
 
-constexpr std::uint64_t kUnknown = UINT64_MAX;
-
-// "0-1023", some write "bytes=0-1023": how many bytes the registry has; kUnknown when it does not
-// say. An empty upload is "0-0", too (distribution writes so).
-std::uint64_t kept_bytes(const HttpResponse& response) {
-  std::string_view text = response.headers().find("Range").value_or("");
-  if (text.starts_with("bytes=")) text.remove_prefix(6);
-  if (!text.starts_with("0-")) return kUnknown;
-  text.remove_prefix(2);
-  std::uint64_t last = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), last);
-  if (result.ec != std::errc{} || result.ptr != text.data() + text.size()) return kUnknown;
-  return last == 0 ? 0 : last + 1;
-}
-
-// The least length of a chunk but the last one that the registry takes; 0: any.
-std::uint64_t least_chunk(const HttpResponse& response) {
-  const std::string_view text = response.headers().find("OCI-Chunk-Min-Length").value_or("");
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
+std::optional<std::uint64_t> kept_by(const HttpResponse& response) {
+  return kept_bytes(response.headers().find("Range").value_or(""));
 }
 
 // The session of the distribution-spec ("Pushing a blob in chunks").
@@ -173,7 +155,7 @@ class Upload {
       return false;
     }
     if (!accept(*response, "push", trouble)) return false;
-    advance(std::min(kept_bytes(*response), sent));
+    advance(std::min(kept_by(*response).value_or(sent), sent));
     return true;
   }
 
@@ -212,7 +194,10 @@ class Upload {
     if (status == kAccepted || status == kNoContent) {
       const auto location = response.headers().find("Location");
       if (location) location_ = next_location(response, *location);
-      chunk_ = std::max(chunk_, std::min(least_chunk(response), size_));
+      chunk_ = std::max(
+          chunk_,
+          std::min(least_chunk_bytes(response.headers().find("OCI-Chunk-Min-Length").value_or("")),
+                   size_));
       discard_body(response);
       if (!location_.empty()) return true;
       throw Error(ErrorCode::http_status,
@@ -263,11 +248,11 @@ class Upload {
       request.repeat = Repeat::any;
       const auto response = send(std::move(request));
       const int status = response->status();
-      const std::uint64_t kept = kept_bytes(*response);
-      if (status == kNoContent && kept <= size_) {
+      const auto kept = kept_by(*response);
+      if (status == kNoContent && kept && *kept <= size_) {
         const auto next = response->headers().find("Location");
         location_ = next ? next_location(*response, *next) : location;
-        advance(kept);
+        advance(*kept);
       }
       discard_body(*response);
       if (status != kBadRequest && status != kConflict) return;
