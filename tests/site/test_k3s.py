@@ -14,7 +14,7 @@ from fake_cluster import FakeCluster
 from site_world import Site
 
 OLD, NEW = "v1.31.6+k3s1", "v1.32.1+k3s1"
-LATE, COMMAND, CORRUPT, REFUSED, KILLED = 84, 4, 71, 74, -9
+LATE, COMMAND, CORRUPT, REFUSED, NO_SPACE, KILLED = 84, 4, 71, 74, 5, -9
 PRELOAD = os.environ.get("BUNDLE_KILL_AT_RENAME", "")
 SCRIPT = pathlib.Path(__file__).resolve().parent / "fake_node.sh"
 
@@ -132,6 +132,25 @@ class SingleNode(Case):
         self.assertEqual((saved / "before/state.db").read_text(), OLD + "\n")
         self.assertEqual((saved / "before.token").read_text(), "not for anybody\n")
         self.assertEqual(saved.stat().st_mode & 0o077, 0)
+
+    def test_old_snapshots_go_and_what_is_not_ours_stays(self):
+        for name in ("1700000000-1.0.0-1.1.0", "1800000000-1.1.0-1.2.0", "mine", "17.tar"):
+            (self.site.store / "k3s" / name).mkdir(parents=True)
+        self.site.call("upgrade", "1.3.0", status=0)
+        left = {path.name for path in (self.site.store / "k3s").iterdir()}
+        self.assertEqual(left, {"1800000000-1.1.0-1.2.0", "mine", "17.tar", self.site.journal()["id"]})
+
+    def test_a_disk_without_room_is_seen_before_anything_happens(self):
+        database = self.nodes.root / "server-1/data/server/db/state.db"
+        os.truncate(database, 1 << 42)  # a hole
+        for options in (["--dry-run"], []):
+            code, answer = self.site.call("upgrade", "1.3.0", *options)
+            self.assertEqual((code, answer["error"]), (NO_SPACE, "no_space"))
+            self.assertIn("changing k3s to v1.32.1+k3s1 needs 4096.0 GiB", answer["message"])
+        self.assertEqual(self.nodes.log(), [])
+        self.assertIsNone(self.site.journal())
+        self.site.call("upgrade", "1.3.0", "--app-only", status=0)
+        self.assert_at("1.3.0", OLD)
 
     def test_dry_run_shows_each_command(self):
         before = tools.tree_digest(self.nodes.root)

@@ -3,15 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "bundle/error.h"
 #include "crypto/verified_copy.h"
+#include "release/gate_rules.h"
 
 namespace bundle::cluster {
 namespace {
 
 constexpr std::string_view kImagePrefix = "bundle-";
 constexpr std::string_view kTokenFile = "token";
+constexpr std::size_t kKeptSnapshots = 2;  // of the last change, and of the one before for people
 
 std::uint32_t octal(const char* text) {
   return static_cast<std::uint32_t>(std::stoul(text, nullptr, 8));
@@ -272,7 +275,81 @@ std::vector<Action> K3sTrack::clean() {
     actions.push_back(
         {fmt::format("remove {}", file.string()), [this, file] { fs_.remove(file); }});
   }
+  clean_snapshots(actions);
   return actions;
+}
+
+// The name of a change begins with the second in which it began; whatever else lies there stays.
+void K3sTrack::clean_snapshots(std::vector<Action>& actions) {
+  const Path all = change_.keep.parent_path();
+  if (!fs_.status(all)) return;
+  std::vector<std::pair<std::uint64_t, std::string>> earlier;
+  for (std::string& name : fs_.list(all)) {
+    std::uint64_t begun = 0;
+    const char* const end = name.data() + name.size();
+    const auto [rest, problem] = std::from_chars(name.data(), end, begun);
+    if (problem != std::errc() || rest == end || *rest != '-') continue;
+    if (name != change_.keep.filename()) earlier.emplace_back(begun, std::move(name));
+  }
+  std::ranges::sort(earlier, std::ranges::greater{});
+  for (std::size_t i = kKeptSnapshots - 1; i < earlier.size(); ++i) {
+    const Path folder = all / earlier[i].second;
+    actions.push_back(
+        {fmt::format("remove {}", folder.string()), [this, folder] { fs_.remove_all(folder); }});
+  }
+}
+
+std::uint64_t K3sTrack::file_size(const Path& path) const {
+  const auto status = fs_.status(path);
+  return status && status->kind == FileKind::regular ? status->size : 0;
+}
+
+std::uint64_t K3sTrack::datastore_size() const {
+  if (change_.from.empty() || !fs_.status(database())) return 0;
+  if (uses_etcd()) return file_size(database() / "etcd" / "member" / "snap" / "db");
+  std::uint64_t size = 0;
+  for (const std::string& name : fs_.list(database())) size += file_size(database() / name);
+  return size;
+}
+
+void K3sTrack::require_room() const {
+  struct Need {
+    Path folder;  // the nearest that is there
+    std::uint64_t bytes = 0;
+  };
+  std::map<std::uint64_t, Need> needs;  // by the device
+  const auto add = [&](Path folder, std::uint64_t bytes) {
+    auto status = fs_.status(folder);
+    for (; !status && folder.has_relative_path(); status = fs_.status(folder)) {
+      folder = folder.parent_path();
+    }
+    if (!status || bytes == 0) return;
+    needs.try_emplace(status->device, Need{folder, 0}).first->second.bytes += bytes;
+  };
+  for (const K3sFile& file : change_.images) {
+    if (fs_.status(images_dir() / image_file(change_.to, file.name))) continue;
+    add(images_dir(), file_size(file.blob));
+  }
+  const Path programs = commands_.settings().binary.parent_path();
+  // Beside its place, and once more while it is put there.
+  if (!fs_.status(staged_binary(change_.to))) add(programs, file_size(change_.binary.blob));
+  add(programs, file_size(change_.binary.blob));
+  if (!change_.from.empty() && !fs_.status(staged_binary(change_.from))) {
+    add(programs, file_size(commands_.settings().binary));
+  }
+  add(change_.keep, datastore_size());
+  for (const auto& [device, need] : needs) {
+    const std::uint64_t free = fs_.free_bytes(need.folder);
+    if (free >= need.bytes) continue;
+    throw Error(
+        ErrorCode::no_space,
+        fmt::format("changing k3s to {} needs {} on the disk of {}, and {} are free: {} are "
+                    "missing",
+                    change_.to, release::human_size(need.bytes), need.folder.string(),
+                    release::human_size(free), release::human_size(need.bytes - free)),
+        "Free that much there: bundle-import gc removes old releases, 'k3s crictl rmi "
+        "--prune' images that nothing uses. Or leave k3s as it is: --app-only.");
+  }
 }
 
 }  // namespace bundle::cluster

@@ -57,7 +57,11 @@ class K3sTrack {
   // datastore that newer code has written, the old binary alone would not do.
   std::vector<Action> back(const std::vector<Machine>& changed, const std::string& name);
   // Images of other releases than these two are taken away: k3s imports all of them at each start.
+  // So are the snapshots of earlier changes, but for the newest: none but the last can lead back.
   std::vector<Action> clean();
+  // Whether the disks of this machine have room for what stage(), snapshot() and the exchange of
+  // the binary write. Throws Error{no_space} naming folder and bytes.
+  void require_room() const;
 
  private:
   bool uses_etcd() const;
@@ -77,6 +81,9 @@ class K3sTrack {
   void restore_datastore(std::vector<Action>& actions, const Machine& machine,
                          const std::string& name);
   void copy_folder(const Path& from, const Path& to);
+  void clean_snapshots(std::vector<Action>& actions);
+  std::uint64_t file_size(const Path& path) const;
+  std::uint64_t datastore_size() const;
   Path find_snapshot(const std::string& name) const;
 
   FileSystem& fs_;

@@ -72,13 +72,6 @@ const SemVer& newest(const std::vector<SemVer>& versions) {
       versions, [](const SemVer& a, const SemVer& b) { return compare(a, b) < 0; });
 }
 
-std::string human_size(std::uint64_t bytes) {
-  constexpr double kMiB = 1 << 20;
-  const double mebibytes = static_cast<double>(bytes) / kMiB;
-  return mebibytes < 1024 ? fmt::format("{:.1f} MiB", mebibytes)
-                          : fmt::format("{:.1f} GiB", mebibytes / 1024);
-}
-
 // --- what the step must be ---
 
 Answer check_product(const Situation& s) {

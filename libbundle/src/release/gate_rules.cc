@@ -134,6 +134,13 @@ void check_no_return(const GateRules& rules, const SemVer& version, const GatePr
 
 }  // namespace
 
+std::string human_size(std::uint64_t bytes) {
+  constexpr double kMiB = 1 << 20;
+  const double mebibytes = static_cast<double>(bytes) / kMiB;
+  return mebibytes < 1024 ? fmt::format("{:.1f} MiB", mebibytes)
+                          : fmt::format("{:.1f} GiB", mebibytes / 1024);
+}
+
 bool GateRules::compatible(const SemVer& app, const K3sVersion& k8s) const {
   return compatibility.empty() || std::ranges::any_of(compatibility, [&](const auto& row) {
            return matches(row.app, app) && std::ranges::any_of(row.k8s, [&](const auto& pattern) {

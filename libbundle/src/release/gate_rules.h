@@ -55,4 +55,7 @@ using GateProblem = std::function<void(const std::string& pointer, const std::st
 GateRules read_gate_rules(const codec::Json& gates, std::string_view version,
                           std::string_view k8s_version, const GateProblem& problem);
 
+// "512.0 MiB", "20.0 GiB": of disks, for people.
+std::string human_size(std::uint64_t bytes);
+
 }  // namespace bundle::release

@@ -181,6 +181,9 @@ class SiteStep {
     const std::string note = site::plan_k3s(
         *store_, site_, {installed, from ? &*from : nullptr, to}, journal_, progress_, cancel_);
     if (!note.empty()) report_.notes.push_back(note);
+    if (site::has_k3s_change(journal_)) {
+      site::K3sSteps(*store_, site_, journal_, progress_, cancel_).require_room();
+    }
   }
 
   void add_k3s_steps() {
@@ -237,13 +240,14 @@ class SiteStep {
     if (site::has_k3s_change(journal_)) clean_k3s();
   }
 
-  // Old image archives cost time at each start of k3s, and nothing else.
+  // Old image archives cost time at each start of k3s, old snapshots disk, and nothing else.
   void clean_k3s() {
     try {
       site::K3sSteps steps(*store_, site_, journal_, progress_, cancel_);
       take(steps.clean());
     } catch (const Error& error) {
-      report_.notes.push_back("old images of k3s were not removed: " + error.message());
+      report_.notes.push_back("old images and snapshots of k3s were not removed: " +
+                              error.message());
     }
   }
 

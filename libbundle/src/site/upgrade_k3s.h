@@ -44,6 +44,8 @@ class K3sSteps {
   // What leads back from the steps that the journal has as begun or done.
   std::vector<cluster::Action> back();
   std::vector<cluster::Action> clean() { return track_->clean(); }
+  // Throws Error{no_space} when this machine's disks cannot take it.
+  void require_room() const { track_->require_room(); }
 
   static std::string describe(const UpgradeJournal& journal, const std::string& step);
 
