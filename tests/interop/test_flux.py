@@ -395,6 +395,8 @@ LEAKS = [
     ("flux/app/elsewhere.yaml", "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nspec: {url: 'https://charts.example.com'}\n",
      "https://charts.example.com"),
     ("flux/app/pinned.yaml", "kind: Pod\nspec: {containers: [{name: p, image: 'redis@sha256:" + "ab" * 32 + "'}]}\n", "redis@sha256:abab"),
+    ("flux/app/patched.yaml", "kind: HelmRelease\nspec:\n  postRenderers:\n    - kustomize:\n        patches:\n          - patch: |\n"
+     "              - {op: replace, path: /spec/template/spec/containers/0/image, value: 'patched:5'}\n", "patched:5"),
     ("flux/app/volume.yaml", "kind: Pod\nspec: {volumes: [{name: v, image: {reference: 'models:1'}}]}\n", "models:1"),
 ]
 USE_SIDECAR = "kind: Pod\nspec:\n  containers:\n    - {name: s, image: \"{{ .Values.sidecar.image.repository }}:{{ .Values.sidecar.image.tag }}\"}\n"
@@ -437,7 +439,7 @@ class Closure(unittest.TestCase):
         self.assertGreater(report["references"], 4)
         self.assertIn("2 expressions", " ".join(report["notes"]))
 
-    def test_twelve_leaks_are_caught_by_the_search(self):
+    def test_planted_leaks_are_caught_by_the_search(self):
         self.plant()
         report = self.closure(EXIT_SPEC, NO_PROGRAMS)
         self.assert_all_are_named(report)
@@ -445,11 +447,29 @@ class Closure(unittest.TestCase):
         self.assertTrue(init["place"].endswith("helm/templates/init.yaml:4"), init)
 
     @unittest.skipUnless(shutil.which("helm"), "helm is not installed")
-    def test_twelve_leaks_are_caught_in_what_helm_renders(self):
+    def test_planted_leaks_are_caught_in_what_helm_renders(self):
         self.plant()
         report = self.closure(EXIT_SPEC)
         self.assertIn("helm ha-3node", report["rendered"])
         self.assert_all_are_named(report)
+
+    def test_a_packed_subchart_is_looked_into(self):
+        charts = self.folder / "helm/charts"
+        charts.mkdir()
+        files = {"cache/Chart.yaml": "apiVersion: v2\nname: cache\nversion: 1.0.0\n", "cache/values.yaml": "{}\n",
+                 "cache/templates/pod.yaml": "kind: Pod\nspec: {containers: [{name: c, image: 'memcached:1'}]}\n"}
+        inner = io.BytesIO()
+        with tarfile.open(fileobj=inner, mode="w:gz") as tar:
+            for name, text in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size = len(text)
+                tar.addfile(entry, io.BytesIO(text.encode()))
+        (charts / "cache-1.0.0.tgz").write_bytes(inner.getvalue())
+        for env in (NO_PROGRAMS, None):  # searched, and rendered where helm is
+            report = self.closure(EXIT_SPEC, env)
+            leak, = report["leaks"]
+            self.assertEqual(leak["image"], "memcached:1")
+            self.assertIn("helm/charts/cache/templates/pod.yaml", leak["place"])
 
     @unittest.skipUnless(shutil.which("helm"), "helm is not installed")
     def test_a_closed_release_passes_rendered(self):

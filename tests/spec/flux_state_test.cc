@@ -221,6 +221,20 @@ TEST_F(PinImages, LeavesWhatTheReleaseHasNotAndWhatIsPinned) {
   }
 }
 
+TEST_F(PinImages, LooksIntoPatches) {
+  EXPECT_EQ(
+      pin("postRenderers:\n- kustomize:\n    patches:\n    - patch: |\n        - op: replace\n"
+          "          path: /spec/template/spec/containers/0/image\n"
+          "          value: redis:7\n"),
+      "postRenderers:\n- kustomize:\n    patches:\n    - patch: |\n        - op: replace\n"
+      "          path: /spec/template/spec/containers/0/image\n          value: " +
+          pinned_ + "\n");
+  EXPECT_EQ(pin("patches: [{patch: '[{op: add, path: /spec/image, value: redis:7}]'}]\n"),
+            "patches: [{patch: '[{op: add, path: /spec/image, value: " + pinned_ + "}]'}]\n");
+  EXPECT_EQ(pin("patches: [{op: add, path: /spec/image, value: redis:7}]\n"),
+            "patches: [{op: add, path: /spec/image, value: \"" + pinned_ + "\"}]\n");
+}
+
 // As the definitions in `flux install --export` have them: members named like those of an image.
 TEST_F(PinImages, SchemasAreNoImages) {
   const std::string schema =

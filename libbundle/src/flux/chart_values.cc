@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "bundle/error.h"
 #include "codec/json_pointer.h"
 #include "codec/yaml.h"
 #include "flux/image_references.h"
@@ -81,7 +84,55 @@ void collect_repeated(const Json& base, const Json& overlay, const std::string& 
   if (base == overlay) found.push_back(pointer);
 }
 
+bool is_packed_subchart(std::string_view path) {
+  const std::size_t name = path.rfind('/');
+  return path.ends_with(".tgz") && name != std::string_view::npos &&
+         path.substr(0, name + 1).ends_with(kCharts);
+}
+
+std::size_t tree_size(const oci::TextTree& tree) {
+  std::size_t size = 0;
+  for (const auto& [path, text] : tree) size += text.size();
+  return size;
+}
+
+// One layer of them; false: there are none.
+bool unpack_layer(oci::TextTree& chart) {
+  oci::TextTree found;
+  for (auto file = chart.begin(); file != chart.end();) {
+    const auto here = file++;
+    if (is_packed_subchart(here->first)) found.insert(chart.extract(here));
+  }
+  std::size_t size = tree_size(chart);
+  for (const auto& [file, packed] : found) {
+    MemorySource source(as_bytes(packed));
+    const std::string folder = file.substr(0, file.rfind('/') + 1);
+    for (auto& [path, text] : oci::read_tar_gz_tree(source, file)) {
+      size += text.size();
+      if (size > oci::kMaxTreeBytes || chart.size() >= oci::kMaxTreeFiles) {
+        throw Error(ErrorCode::limit,
+                    fmt::format("{}: the chart with its subcharts is too large", file),
+                    "A chart is text: what is large in it belongs into an image.");
+      }
+      if (chart.emplace(folder + path, std::move(text)).second) continue;
+      throw Error(ErrorCode::name_collision,
+                  fmt::format("{}: {} is there already", file, folder + path),
+                  "The chart has this subchart twice: remove one, packed or unpacked.");
+    }
+  }
+  return !found.empty();
+}
+
 }  // namespace
+
+oci::TextTree unpack_subcharts(oci::TextTree chart) {
+  for (std::size_t depth = 0; unpack_layer(chart); ++depth) {
+    if (depth < kMaxSubchartDepth) continue;
+    throw Error(ErrorCode::limit,
+                fmt::format("a chart has subcharts in more than {} layers", kMaxSubchartDepth));
+  }
+  return chart;
+}
 
 Json chart_default_values(const oci::TextTree& chart) {
   // The chart above has the last word on the values of what it contains: shortest paths last.

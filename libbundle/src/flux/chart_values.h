@@ -11,8 +11,14 @@
 
 namespace bundle::flux {
 
+// The same chart with every packed subchart ("<chart>/charts/name-1.2.3.tgz") as a folder in its
+// place, at any depth up to kMaxSubchartDepth. Throws Error{limit}, Error{name_collision} for a
+// subchart that is there twice, and as oci::read_tar_gz_tree.
+inline constexpr std::size_t kMaxSubchartDepth = 8;
+oci::TextTree unpack_subcharts(oci::TextTree chart);
+
 // values.yaml of a packed chart (its tree has "<chart>/values.yaml") with the values of its
-// unpacked subcharts below their names, as Helm merges them; an empty object when there is none.
+// subcharts below their names, as Helm merges them; an empty object when there is none.
 // Throws Error{spec_invalid}, Error{limit}.
 codec::Json chart_default_values(const oci::TextTree& chart);
 

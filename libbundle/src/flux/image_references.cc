@@ -8,6 +8,7 @@
 
 #include "bundle/error.h"
 #include "codec/json_pointer.h"
+#include "flux/manifest_text.h"
 #include "flux/release_images.h"
 #include "oci/reference.h"
 
@@ -134,7 +135,8 @@ class Finder {
                     const std::string& path) {
     if (key == "images" && add_kustomize(object, pointer)) return;
     const bool parts = add_parts(object, pointer);
-    const bool environment = key == "env" && add_environment(object, pointer);
+    const bool environment =
+        (key == "env" && add_environment(object, pointer)) || add_patched_image(object, pointer);
     for (const auto& [name, value] : object.as_object()) {
       if (parts &&
           (name == "registry" || name == "repository" || name == "tag" || name == "digest"))
@@ -198,8 +200,38 @@ class Finder {
     return true;
   }
 
+  // {op, path: "/spec/template/spec/containers/0/image", value}: one step of a JSON patch.
+  bool add_patched_image(const Json& object, const std::string& pointer) {
+    const Json* path = find_string(object, "path");
+    const Json* value = find_string(object, "value");
+    if (path == nullptr || value == nullptr || find_string(object, "op") == nullptr) return false;
+    const std::string& where = path->as_string();
+    if (!is_image_key(where.substr(where.rfind('/') + 1))) return false;
+    add(Form::image, pointer + "/value", value->as_string());
+    return true;
+  }
+
+  // A patch of kustomize, also in postRenderers: a manifest or a JSON patch in a text.
+  bool visit_patch(const std::string& text, const std::string& pointer) {
+    std::vector<codec::YamlDocument> documents;
+    try {
+      documents = parse_manifests(text, "patch");
+    } catch (const Error&) {
+      return false;  // a template of one; its lines are looked at
+    }
+    Finder inner(patterns_);
+    for (const codec::YamlDocument& document : documents) inner.visit(document.root(), "", "", "");
+    for (ImageReference& found : inner.found_) {
+      add(Form::token, pointer, std::move(found.text));
+    }
+    return std::ranges::any_of(documents, [](const codec::YamlDocument& document) {
+      return !document.root().is_string();
+    });
+  }
+
   void visit_text(const std::string& text, const std::string& pointer, std::string_view key,
                   const std::string& path) {
+    if (key == "patch" && visit_patch(text, pointer)) return;
     const bool declared = std::ranges::any_of(
         patterns_.fields, [&](const std::string& field) { return matches_pattern(path, field); });
     if (declared || ((is_image_key(key) || key == "images") && is_reference(text))) {

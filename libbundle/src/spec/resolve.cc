@@ -236,7 +236,9 @@ class Resolver {
     const auto source = oci::artifact_source(fs_, packed.artifact, packed.name);
     const auto layer = source->open_blob(packed.artifact.blobs.back().descriptor);
     result_.desired_state = {
-        oci::read_tar_gz_tree(*layer, spec_.chart.string()), packed.app_version, {}};
+        flux::unpack_subcharts(oci::read_tar_gz_tree(*layer, spec_.chart.string())),
+        packed.app_version,
+        {}};
   }
 
   release::FluxArtifact resolve_flux() {
