@@ -7,8 +7,9 @@
 #   publish-release.sh BUNDLE... --channel NAME --to ORIGIN --trust-dir DIR --key KEY
 #   publish-release.sh --promote FROM --channel NAME --to ORIGIN --trust-dir DIR --key KEY
 #
-#   BUNDLE...             folders that bundle-make wrote; the first one is the release that the
-#                         channel moves to, the others (deltas, releases in between) go along
+#   BUNDLE...             folders that bundle-make wrote, or that hold its volumes alone; the
+#                         first one is the release that the channel moves to, the others (deltas,
+#                         releases in between) go along
 #   --promote FROM        move the channel to the release that channel FROM stands at; nothing is
 #                         built and no bundle is needed. The same channel twice renews its pointer
 #   --channel NAME        the channel that moves, like candidate or stable
@@ -111,8 +112,12 @@ cp -R "$trust_dir" "$work/trust"
 if [ -n "$from" ]; then
     target=(--from "$from")
 else
-    # The statement alone: the bundle stays as it is until nothing can be refused any more.
+    # The statement alone, loose or as a volume holds it: the bundle stays as it is until nothing can
+    # be refused any more.
     target=("${bundles[0]}/statement.json")
+    if [ ! -e "${target[0]}" ]; then
+        for volume in "${bundles[0]}"/*.bundle; do target=("$volume"); break; done
+    fi
     # --trust says what another channel's pointer is checked with, and there is none.
     for ((i = 0; i < ${#promote_more[@]}; i += 2)); do
         if [ "${promote_more[i]}" = --trust ]; then unset "promote_more[i]" "promote_more[i+1]"; fi
@@ -130,7 +135,7 @@ fi
 
 if [ -n "$registry" ]; then
     store=${push_store:-$work/store}
-    version=$(sed -n 's/.*"release_version":"\([^"]*\)".*/\1/p' "${bundles[0]}/statement.json")
+    version=$("$make" inspect "${bundles[0]}" --json | sed -n 's/^ *"version": "\([^"]*\)",\{0,1\}$/\1/p' | head -n 1)
     "$import" import "${bundles[0]}" --store "$store" --trust "${pinned:-$trust_dir/1.root.json}" --quiet \
         > "$work/import.log"
     "$import" push "$version" --store "$store" --to "$registry" "${push_more[@]}" --quiet > "$work/push.log" || {

@@ -120,6 +120,16 @@ class PublishRelease(unittest.TestCase):
                 self.assertEqual("sha256:" + hashlib.sha256(answer.read()).hexdigest(), digest)
         self.assertEqual(self.fetched(), "1.0.0")
 
+    def test_volumes_alone_are_enough(self):
+        one, many = self.copy("1.0.0"), self.work / "many"
+        tools.run(tools.MAKE, "split", self.copy("1.1.0"), "--out", many, "--volume-size", "2200KiB", check=0)
+        for folder, version in ((one, "1.0.0"), (many, "1.1.0")):
+            for loose in folder.iterdir():
+                if not loose.name.endswith(".bundle"):
+                    loose.unlink()
+            self.run_script(folder)
+            self.assertEqual(self.fetched(), version)
+
     def test_wrong_command_lines(self):
         for options in ([], ["--promote"], [VENDOR.bundle("1.0.0"), "--promote", "candidate"], ["--promote", "a", "--what", "b"]):
             self.assertIn("--help", self.run_script(*options, check=2).stderr)

@@ -173,7 +173,7 @@ void promote_bundle(const Invocation& call) {
   PromoteOptions options;
   options.from = call.text("from");
   if (options.from.empty() || !call.arguments.empty()) {
-    options.bundle = call.only_argument("bundle folder");
+    options.bundle = call.only_argument("bundle folder or volume");
   }
   options.trust = call.text("trust");
   options.stale_base = call.text("stale-base");

@@ -6,6 +6,7 @@
 #include "base/time.h"
 #include "bundle/error.h"
 #include "bundle/trust.h"
+#include "format/volume.h"
 #include "pack/bundle_signing.h"
 #include "release/manifest.h"
 #include "source/trust_report.h"
@@ -16,6 +17,7 @@
 #include "trust/signing.h"
 #include "trust/statement.h"
 #include "trust/time_statement.h"
+#include "unpack/volume_set.h"
 #include "vendor/vendor_files.h"
 
 namespace bundle {
@@ -56,14 +58,15 @@ SignedDocumentReport write_document(FileSystem& fs, const Path& path, const std:
 
 std::string read_statement(FileSystem& fs, const Path& path) {
   const auto status = fs.status(path);
-  if (status && status->kind == FileKind::regular) {
+  const bool volume = format::is_volume_name(path.filename().string());
+  if (status && status->kind == FileKind::regular && !volume) {
     return read_text_file(fs, path, trust::kMaxStatementBytes);
   }
   std::string text = vendor::find_document(fs, path, "statement.json");
   if (text.empty()) {
     throw Error(ErrorCode::not_found,
                 fmt::format("{} holds no statement.json and no volume", path.string()),
-                "Name a bundle's folder or a statement.json.");
+                "Name a bundle's folder, a volume or a statement.json.");
   }
   return text;
 }
@@ -131,8 +134,9 @@ PromotedRelease read_release(FileSystem& fs, const Path& bundle) {
   const std::string text = read_statement(fs, bundle);
   const trust::Statement statement = trust::parse_statement(text, "statement.json");
   PromotedRelease release{statement.product, statement.version, sha256(as_bytes(text)), {}};
-  const Path folder = is_folder(fs, bundle) ? bundle : bundle.parent_path();
-  const std::string manifest = vendor::find_document(fs, folder, "manifest.json");
+  const bool loose = !unpack::looks_like_bundle(fs, bundle) && !is_folder(fs, bundle);
+  const std::string manifest =
+      vendor::find_document(fs, loose ? bundle.parent_path() : bundle, "manifest.json");
   // A lone copy of a statement: publish looks again, with the manifest.
   if (sha256(as_bytes(manifest)) != statement.manifest_digest) return release;
   release.base = release::parse_manifest(manifest, "manifest.json").base_policy;

@@ -20,8 +20,9 @@ inline constexpr UnixTime kDay = UnixTime{24} * 60 * 60;
 SecretBytes read_password(FileSystem& fs, const std::filesystem::path& file, int fd);
 std::unique_ptr<Signer> open_signer(FileSystem& fs, const SignWith& sign);
 
-// A document of a bundle's folder: loose, or else from the volumes. Empty when it has none.
-std::string find_document(FileSystem& fs, const Path& folder, std::string_view name);
+// A document of a bundle's folder: loose, or else from the volumes; of one volume: from that one.
+// Empty when it has none.
+std::string find_document(FileSystem& fs, const Path& bundle, std::string_view name);
 
 // The roots and the newest news of a vendor's trust folder, ready for a bundle's tail. Throws what
 // a site would throw that follows them from their first root on.
