@@ -69,12 +69,13 @@ class ZlibDeflate::Encoder {
         filtered_(strategy == kFiltered),
         hash_shift_((static_cast<unsigned>(mem_level) + 9) / 3),
         hash_mask_((1u << (mem_level + 7)) - 1),
+        steps_(level_.max_chain < kLongChain ? 1 : kSteps),
         block_tokens_((size_t{1} << (mem_level + 6)) - 1),
+        links_(kHalfWindow * steps_ + kSteps),
         heads_(size_t{hash_mask_} + 1),
         tokens_(block_tokens_ + 1),
         blocks_(std::move(sink), strategy == kFixed) {
     std::memset(window_, 0, sizeof window_);
-    std::memset(links_, 0, sizeof links_);
   }
 
   void write(std::span<const uint8_t> plain) {
@@ -124,6 +125,8 @@ class ZlibDeflate::Encoder {
   ZlibBlockWriter& blocks() { return blocks_; }
 
  private:
+  static constexpr size_t kSteps = 4;
+  static constexpr uint32_t kLongChain = 32;
   static constexpr int32_t kLost = INT32_MIN;  // the block's start left the window
 
   struct Match {
@@ -137,11 +140,25 @@ class ZlibDeflate::Encoder {
     return (uint32_t{at[0]} << 2 * hash_shift_ ^ uint32_t{at[1]} << hash_shift_ ^ at[2]) &
            hash_mask_;
   }
+  /// The next candidates behind one: one, or kSteps, the nearest in the lowest bits. The first that
+  /// is out of reach ends the chain: what is behind is old. A search reads them at once, and need
+  /// not wait for the cache at each.
+  uint64_t links_of(uint32_t candidate) const {
+    uint64_t links;
+    std::memcpy(&links, links_.data() + candidate % kHalfWindow * steps_, sizeof links);
+    return links;
+  }
   /// Returns the entry that was there before: the first candidate for a match.
   uint32_t insert(uint32_t position) {
     uint16_t& head = heads_[hash(position)];
     const uint32_t before = head;
-    links_[position % kHalfWindow] = head;
+    uint16_t* const links = links_.data() + position % kHalfWindow * steps_;
+    if (steps_ == 1) {
+      *links = head;
+    } else {
+      const uint64_t chain = links_of(before) << 16 | before;
+      std::memcpy(links, &chain, sizeof chain);
+    }
     head = static_cast<uint16_t>(position);
     return before;
   }
@@ -164,7 +181,7 @@ class ZlibDeflate::Encoder {
     constexpr auto kHalf = static_cast<int32_t>(kHalfWindow);
     block_start_ = block_start_ >= kHalf ? block_start_ - kHalf : kLost;
     subtract_saturated(heads_, kHalfWindow);
-    subtract_saturated(links_, kHalfWindow);
+    subtract_saturated(std::span(links_).first(kHalfWindow * steps_), kHalfWindow);
   }
 
   void end_full_block(uint32_t end) {
@@ -211,7 +228,9 @@ class ZlibDeflate::Encoder {
   }
 
   /// The first of the longest matches on the chain, as zlib looks for it, if longer than `best`.
-  Match search(uint32_t position, uint32_t candidate, uint32_t best, uint32_t lookahead) const {
+  template <size_t steps>
+  Match search_chain(uint32_t position, uint32_t candidate, uint32_t best,
+                     uint32_t lookahead) const {
     const uint32_t longest = std::min(lookahead, kMaxMatch);
     const uint32_t nice = std::min<uint32_t>(level_.nice_length, lookahead);
     const uint32_t bound = position > kReach ? position - kReach : 0;
@@ -222,33 +241,44 @@ class ZlibDeflate::Encoder {
       constexpr uint32_t kThree = 0xffffff;
       const uint32_t first = load_le32(here) & kThree;
       while ((load_le32(window_ + candidate) & kThree) != first) {
-        candidate = links_[candidate % kHalfWindow];
+        candidate = links_of(candidate) & 0xffff;
         if (candidate <= bound || --tries == 0) return {best, 0};
       }
       best = match_length(window_ + candidate, here, longest);
       distance = position - candidate;
       if (best >= nice) return {best, distance};
-      candidate = links_[candidate % kHalfWindow];
-      if (candidate <= bound || --tries == 0) return {best, distance};
+    } else if (load_le32(window_ + candidate + best - kMinMatch) ==
+               load_le32(here + best - kMinMatch)) {
+      const uint32_t length = match_length(window_ + candidate, here, longest);
+      if (length > best) {
+        best = length;
+        distance = position - candidate;
+        if (length >= nice) return {best, distance};
+      }
     }
     // Something longer than `best` agrees in the four bytes that end there, too.
     const uint8_t* tail_window = window_ + best - kMinMatch;
     uint32_t tail = load_le32(here + best - kMinMatch);
     for (;;) {
-      if (load_le32(tail_window + candidate) == tail) {
+      uint64_t links = links_of(candidate);
+      for (size_t i = 0; i < steps; ++i, links >>= 16) {
+        candidate = links & 0xffff;
+        if (candidate <= bound || --tries == 0) return {best, distance};
+        if (load_le32(tail_window + candidate) != tail) continue;
         const uint32_t length = match_length(window_ + candidate, here, longest);
-        if (length > best) {
-          best = length;
-          distance = position - candidate;
-          if (length >= nice) break;
-          tail_window = window_ + best - kMinMatch;
-          tail = load_le32(here + best - kMinMatch);
-        }
+        if (length <= best) continue;
+        best = length;
+        distance = position - candidate;
+        if (length >= nice) return {best, distance};
+        tail_window = window_ + best - kMinMatch;
+        tail = load_le32(here + best - kMinMatch);
       }
-      candidate = links_[candidate % kHalfWindow];
-      if (candidate <= bound || --tries == 0) break;
     }
-    return {best, distance};
+  }
+
+  Match search(uint32_t position, uint32_t candidate, uint32_t best, uint32_t lookahead) const {
+    return steps_ == 1 ? search_chain<1>(position, candidate, best, lookahead)
+                       : search_chain<kSteps>(position, candidate, best, lookahead);
   }
 
   void parse_lazily(bool flushing) {
@@ -348,6 +378,7 @@ class ZlibDeflate::Encoder {
   const bool filtered_;
   const unsigned hash_shift_;
   const uint32_t hash_mask_;
+  const size_t steps_;
   const size_t block_tokens_;
   uint32_t position_ = 0;
   uint32_t end_ = 0;
@@ -362,7 +393,8 @@ class ZlibDeflate::Encoder {
   size_t token_count_ = 0;
   SymbolCounts counts_;
   uint8_t window_[kWindowBytes + 16];
-  uint16_t links_[kHalfWindow];  // by position: the entry before it with the same hash
+  // By position: the entries before it with the same hash, steps_ of them.
+  std::vector<uint16_t> links_;
   std::vector<uint16_t> heads_;
   std::vector<Token> tokens_;
   ZlibBlockWriter blocks_;
