@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <set>
 
 #include "registry/request_limits.h"
@@ -16,9 +17,13 @@ constexpr std::string_view kHead = R"(<!doctype html>
 body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.4rem;margin:0}h2{font-size:1.05rem;margin:2rem 0 .5rem}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.35rem .75rem .35rem 0;border-bottom:1px solid var(--line);
+th,td{text-align:left;padding:.35rem 1.5rem .35rem 0;border-bottom:1px solid var(--line);
 vertical-align:top}
-td.n,th.n{text-align:right}code{font:13px ui-monospace,monospace;word-break:break-all}
+th{font-weight:600;font-size:.85rem;opacity:.7}th:last-child,td:last-child{padding-right:0}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+dl{display:flex;flex-wrap:wrap;gap:.75rem 2.5rem;margin:1.25rem 0 0}
+dt{font-size:.85rem;opacity:.7}dd{margin:0;font-size:1.15rem;font-weight:600}
+dd.bad{color:var(--bad)}@media(max-width:60rem){table{display:block;overflow-x:auto}}code{font:13px ui-monospace,monospace;word-break:break-all}
 .badge{padding:.1rem .6rem;border-radius:1rem;color:#fff;background:var(--ok)}
 .badge.bad{background:var(--bad)}header{display:flex;gap:1rem;align-items:center}
 </style></head><body>
@@ -59,6 +64,26 @@ std::string human_bytes(std::uint64_t bytes) {
     ++unit;
   }
   return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+// What a person looks for first; then how sure the bytes are.
+std::string summary(const Catalog& catalog, const BlobFiles& files) {
+  std::uint64_t bytes = 0;
+  for (const auto& release : catalog.releases) bytes = std::max(bytes, release.blob_bytes);
+  const std::size_t damaged =
+      files.damaged(StorePart::releases).size() + files.damaged(StorePart::pushed).size();
+  const auto item = [](std::string_view name, const std::string& value, bool bad = false) {
+    return fmt::format("<div><dt>{}</dt><dd{}>{}</dd></div>", name, bad ? " class=bad" : "", value);
+  };
+  return "<dl>" + item("Active release", escape(catalog.active.value_or("none"))) +
+         item("Releases", std::to_string(catalog.releases.size())) +
+         item("Repositories", std::to_string(catalog.full_names.size())) +
+         item("Largest release", human_bytes(bytes)) +
+         item("Hashed again since the start",
+              fmt::format("{} files, {} scrubbed", files.verified_count(),
+                          human_bytes(files.scrubbed_bytes()))) +
+         item("Damaged blobs", damaged == 0 ? "none" : std::to_string(damaged), damaged != 0) +
+         "</dl>\n";
 }
 
 std::string releases_table(const Catalog& catalog) {
@@ -141,6 +166,7 @@ std::string SiteState::status_html() {
   std::string out(kHead);
   out += fmt::format("<header><h1>bundle-registry</h1><span class=\"badge{}\">{}</span></header>\n",
                      reasons.empty() ? "" : " bad", reasons.empty() ? "ready" : "not ready");
+  out += summary(*catalog, files_);
   if (!catalog->active && catalog->leading) {
     out += fmt::format("<p>No release is active yet; tags are those of release {}.</p>\n",
                        escape(*catalog->leading));

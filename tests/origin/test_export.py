@@ -79,6 +79,23 @@ class Export(unittest.TestCase):
         self.export(out="again")
         self.assertEqual(tools.tree_digest(self.work / "again"), tools.tree_digest(self.work / "stick"))
 
+    def test_a_second_node_follows_the_first(self):
+        """What docs/mirror.md says: the first node exports, publishes with the vendor's pointers, and the second one syncs."""
+        second, origin, config = self.work / "second", self.work / "origin", self.work / "second.yaml"
+        config.write_text(json.dumps({
+            "apiVersion": "bundle/v1", "kind": "Mirror", "state": str(self.work / "second-state"),
+            "origins": [{"name": "first", "address": str(origin)}],
+            "stores": [{"name": "second", "path": str(second), "trust": str(VENDOR.root(1))}],
+            "mirrors": [{"origin": "first", "stores": ["second"], "channels": ["stable"]}]}))
+        for _ in range(2):  # a hook runs for each release; the same one again changes nothing
+            shutil.rmtree(self.work / "stick", ignore_errors=True)
+            self.export()
+            tools.run(tools.MAKE, "publish", self.work / "stick", "--to", origin, "--trust-dir", self.work / "stick", "--quiet", check=0)
+            tools.run(MIRROR, "run", "--config", config, "--quiet", check=0)
+            tools.assert_clean_store(self, second, ["1.1.0"])
+        for name in ("manifest.json", "statement.json", "blobs.list"):
+            self.assertEqual((second / "releases/1.1.0" / name).read_bytes(), (self.site / "releases/1.1.0" / name).read_bytes())
+
     def test_as_long_as_the_vendors_own(self):
         self.export()
         own = sum(path.stat().st_size for path in (VENDOR.folder / "1.1.0").glob("*.bundle"))
