@@ -253,9 +253,8 @@ TEST_F(OperationsTest, TheStatusPageShowsReleasesAndImages) {
   const RawReply page = get(port(), "/");
   EXPECT_EQ(page.status, 200);
   EXPECT_EQ(page.header("content-type"), "text/html; charset=utf-8");
-  for (const char* text :
-       {"1.0.0", "1.1.0", "docker.io/library/redis:7.2", ">active<", ">ready<",
-        "<dt>Damaged blobs</dt><dd>none</dd>"}) {
+  for (const char* text : {"1.0.0", "1.1.0", "docker.io/library/redis:7.2", ">active<", ">ready<",
+                           "<dt>Damaged blobs</dt><dd>none</dd>"}) {
     EXPECT_NE(page.body.find(text), std::string::npos) << text;
   }
   EXPECT_EQ(page.body.find("<script"), std::string::npos);
