@@ -477,6 +477,16 @@ class Closure(unittest.TestCase):
         self.assertEqual(report["leaks"], [])
         self.assertIn("helm single-node", report["rendered"])
 
+    @unittest.skipUnless(os.environ.get("BUNDLE_FLUX_CRDS"), "BUNDLE_FLUX_CRDS is not set")
+    def test_the_definitions_of_flux_are_no_images(self):
+        before = self.closure(0, NO_PROGRAMS)["references"]
+        definitions = sorted(pathlib.Path(os.environ["BUNDLE_FLUX_CRDS"]).rglob("*.yaml"))
+        with open(self.folder / "install.yaml", "a", encoding="utf-8") as out:
+            for file in definitions:
+                out.write("---\n" + file.read_text())
+        report = self.closure(0, NO_PROGRAMS)
+        self.assertEqual((report["leaks"], report["references"]), ([], before))
+
     def test_make_refuses_and_writes_nothing(self):
         self.plant()
         answer = tools.run(tools.MAKE, "make", self.spec, "--out", self.folder / "out", "--fast", "--quiet", check=EXIT_SPEC)
