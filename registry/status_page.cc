@@ -5,6 +5,7 @@
 
 #include "registry/request_limits.h"
 #include "registry/site_state.h"
+#include "store/channels.h"
 
 namespace bundle::registry {
 namespace {
@@ -101,6 +102,23 @@ std::string releases_table(const Catalog& catalog) {
   return out + "</table>\n";
 }
 
+std::string channels_table(const store::SiteStore& store, const Catalog& catalog) {
+  std::string rows;
+  for (const store::ChannelInfo& channel : store::read_channels(store)) {
+    const bool here = std::ranges::any_of(catalog.releases, [&](const auto& release) {
+      return release.version == channel.version && release.product == channel.product;
+    });
+    rows += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{}</td><td class=n>{}</td><td>{}</td><td>{}</td></tr>\n",
+        escape(channel.channel), escape(channel.product), escape(channel.version), channel.sequence,
+        escape(channel.expires), here ? "in the store" : "not in the store");
+  }
+  if (rows.empty()) return rows;
+  return "<h2>Channels</h2><table><tr><th>Channel</th><th>Product</th><th>Stands at</th>"
+         "<th class=n>Sequence</th><th>Valid until</th><th>Release</th></tr>\n" +
+         rows + "</table>\n";
+}
+
 // Bytes that a client pulls for one document: itself, its children and their blobs, each once.
 std::uint64_t pull_bytes(const Repository& repository, const DocumentPtr& root,
                          std::set<Digest>& seen) {
@@ -177,6 +195,7 @@ std::string SiteState::status_html() {
     out += "</ul>\n";
   }
   out += releases_table(*catalog);
+  out += channels_table(live_.store(), *catalog);
   out += images_table(*catalog);
   out += pushed_table(*catalog, pushed_);
   return out + "</body></html>\n";

@@ -11,6 +11,8 @@
 #include "codec/json.h"
 #include "registry/served_store.h"
 #include "support/expect_error.h"
+#include "trust/news.h"
+#include "trust/pointer.h"
 
 namespace bundle::testing {
 namespace {
@@ -259,6 +261,33 @@ TEST_F(OperationsTest, TheStatusPageShowsReleasesAndImages) {
   }
   EXPECT_EQ(page.body.find("<script"), std::string::npos);
   EXPECT_EQ(page.body.find("http://"), std::string::npos);
+}
+
+TEST_F(OperationsTest, TheStatusPageShowsTheNewestPointerOfEachChannel) {
+  EXPECT_EQ(get(port(), "/").body.find("<h2>Channels"), std::string::npos);
+  trust::ChannelPointer pointer;
+  pointer.product = "example-appliance";
+  pointer.created = 1'800'000'000;
+  pointer.expires = 1'800'086'400;
+  const auto put = [&](const std::string& channel, std::uint64_t sequence,
+                       const std::string& version) {
+    pointer.channel = channel;
+    pointer.sequence = sequence;
+    pointer.release_version = version;
+    const Path folder = store.root() / "channels" / pointer.product;
+    std::filesystem::create_directories(folder);
+    std::ofstream(folder / trust::pointer_name(pointer)) << trust::encode_pointer(pointer);
+  };
+  put("stable", 3, "1.0.0");
+  put("stable", 12, "1.1.0");
+  put("candidate", 4, "7.0.0");
+  std::ofstream(store.root() / "channels/example-appliance/13.stable.channel.json") << "{}";
+  const std::string page = get(port(), "/").body;
+  for (const char* text : {"<td>1.1.0</td><td class=n>12</td><td>2027-01-16T08:00:00Z</td>",
+                           "<td>7.0.0</td><td class=n>4</td>", "<td>not in the store</td>"}) {
+    EXPECT_NE(page.find(text), std::string::npos) << text << page;
+  }
+  EXPECT_EQ(page.find("<td class=n>3</td>"), std::string::npos);
 }
 
 TEST_F(OperationsTest, TheAccessLogIsOneJsonLineARequest) {
