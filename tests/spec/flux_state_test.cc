@@ -6,11 +6,13 @@
 #include <algorithm>
 
 #include "codec/yaml.h"
+#include "flux/chart_values.h"
 #include "flux/manifest_text.h"
 #include "flux/pin_images.h"
 #include "oci/document.h"
 #include "oci/flux_artifact.h"
 #include "oci/layout.h"
+#include "oci/text_tree.h"
 #include "release/release_samples.h"
 #include "spec/layout_maker.h"
 #include "spec/resolve.h"
@@ -247,6 +249,41 @@ TEST_F(PinImages, SchemasAreNoImages) {
   const std::string schema_of_sources =
       "apiVersion: source.toolkit.fluxcd.io/v1\nkind: {}\nspec: {url: {}, ref: {digest: {}}}\n";
   EXPECT_EQ(pin(schema_of_sources), schema_of_sources);
+}
+
+std::string packed(const oci::TextTree& tree) {
+  const Bytes bytes = oci::pack_tar_gz_tree(tree);
+  return std::string(as_text(bytes));
+}
+
+// A chart with one packed subchart in another, so many times.
+oci::TextTree nested_chart(std::size_t layers) {
+  oci::TextTree chart{{"a/values.yaml", "image: {repository: cache, tag: 1}\n"}};
+  for (std::size_t i = 0; i < layers; ++i) chart = {{"a/charts/a-1.0.0.tgz", packed(chart)}};
+  return chart;
+}
+
+TEST(Subcharts, AreUnpackedInTheirPlaces) {
+  const oci::TextTree chart = flux::unpack_subcharts(nested_chart(2));
+  ASSERT_EQ(chart.size(), 1U);
+  EXPECT_EQ(chart.begin()->first, "a/charts/a/charts/a/values.yaml");
+  EXPECT_EQ(codec::dump_json(flux::chart_default_values(chart)),
+            R"({"a":{"a":{"image":{"repository":"cache","tag":1}}}})");
+  const oci::TextTree other{{"a/files/data.tgz", "no chart"}, {"a/charts/note.txt", ""}};
+  EXPECT_EQ(flux::unpack_subcharts(other), other);
+}
+
+TEST(Subcharts, HaveLimits) {
+  using testing::expect_error;
+  EXPECT_EQ(flux::unpack_subcharts(nested_chart(flux::kMaxSubchartDepth)).size(), 1U);
+  expect_error(ErrorCode::limit,
+               [] { flux::unpack_subcharts(nested_chart(flux::kMaxSubchartDepth + 1)); });
+  oci::TextTree twice = nested_chart(1);
+  twice["a/charts/a/values.yaml"] = "{}\n";
+  expect_error(ErrorCode::name_collision, [&] { flux::unpack_subcharts(twice); });
+  expect_error(ErrorCode::archive_invalid, [] {
+    flux::unpack_subcharts({{"a/charts/b.tgz", "not packed"}});
+  });
 }
 
 }  // namespace

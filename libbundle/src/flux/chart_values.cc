@@ -129,7 +129,8 @@ oci::TextTree unpack_subcharts(oci::TextTree chart) {
   for (std::size_t depth = 0; unpack_layer(chart); ++depth) {
     if (depth < kMaxSubchartDepth) continue;
     throw Error(ErrorCode::limit,
-                fmt::format("a chart has subcharts in more than {} layers", kMaxSubchartDepth));
+                fmt::format("a chart has subcharts in more than {} layers", kMaxSubchartDepth),
+                "Give the chart that is used alone: what lies deeper is no subchart of it.");
   }
   return chart;
 }
