@@ -81,8 +81,8 @@ def tree_bytes(folder):
     return total
 
 
-STORE_FILES = {".lock", ".upgrade.lock", "active", "audit.log", "blobs", "channels", "index.json", "oci-layout", "releases", "staging",
-               "trust"}
+STORE_FILES = {".lock", ".upgrade.lock", "active", "audit.log", "blobs", "channels", "index.json", "oci-layout", "origin.json", "releases",
+               "staging", "trust"}
 
 
 def assert_clean_store(test, store, versions):

@@ -315,6 +315,8 @@ std::vector<Command> commands() {
        "  bundle-import import /media/stick2 --store /var/lib/bundle        the second stick\n"
        "  bundle-import import https://origin.example.com/app --channel stable --store "
        "/var/lib/bundle\n"
+       "  bundle-import import /media/stick/mirror --channel stable --store /var/lib/bundle    "
+       "another store\n"
        "  bundle-import import /media/stick --store /var/lib/bundle --repair    after 'verify'\n",
        [](auto& add) {
          add_import_options(add);

@@ -27,7 +27,8 @@ struct OriginAccess {
 
 struct ImportOptions {
   // Folders with volumes and volume files; or one origin (docs/origin.md): its address, http:// or
-  // https://, or its folder. An origin needs `channel` or `version`.
+  // https://, or its folder; or one site store, another site's mirror. An origin needs `channel` or
+  // `version`, and so does a store with several releases.
   std::vector<std::filesystem::path> sources;
   std::filesystem::path store;
   // A minisign public key or a TUF root to pin; empty: the store's pinned root is used.

@@ -169,6 +169,29 @@ void check_omitted(const unpack::VerifiedHead& head, const store::SiteStore* sto
   }
 }
 
+// What the store has of the blob; true when that is all of it.
+bool note_what_is_here(const format::BlobEntry& blob, const store::SiteStore* store,
+                       ImportPlan& plan) {
+  if (store == nullptr) return false;
+  if (store->has_blob(blob)) {
+    ++plan.blobs_present;
+    plan.bytes_present += blob.size;
+    return true;
+  }
+  plan.bytes_partial += std::min(store->partial_bytes(blob.digest), blob.size);
+  return false;
+}
+
+// Each missing blob is there as it is.
+void plan_plain_blobs(const unpack::VerifiedHead& head, const store::SiteStore* store,
+                      ImportPlan& plan) {
+  for (const format::BlobEntry& blob : head.blobs) {
+    if (note_what_is_here(blob, store, plan)) continue;
+    plan.ready.push_back({nullptr, blob});
+    plan.bytes_ready += blob.size;
+  }
+}
+
 }  // namespace
 
 std::uint64_t ImportPlan::disk_needed() const {
@@ -182,17 +205,15 @@ ImportPlan make_plan(const unpack::VerifiedHead& head, const store::SiteStore* s
   ImportPlan plan;
   plan.blobs_total = head.blobs.size();
   plan.bytes_total = head.release->blob_bytes;
+  if (!head.carrier) {
+    plan_plain_blobs(head, store, plan);
+    return plan;
+  }
   Planner planner(head, groups, places, cancel);
   for (const format::IndexedBlob& blob : head.index.blobs) {
     const format::BlobEntry& entry = *unpack::find_blob(head.blobs, blob.digest);
-    if (store != nullptr && store->has_blob(entry)) {
-      ++plan.blobs_present;
-      plan.bytes_present += entry.size;
-    } else {
-      planner.add(plan, blob, entry);
-      if (store != nullptr)
-        plan.bytes_partial += std::min(store->partial_bytes(blob.digest), entry.size);
-    }
+    if (note_what_is_here(entry, store, plan)) continue;
+    planner.add(plan, blob, entry);
   }
   planner.finish(plan, store);
   check_omitted(head, store, plan);

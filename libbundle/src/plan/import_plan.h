@@ -13,7 +13,7 @@
 namespace bundle::plan {
 
 struct PlannedBlob {
-  const format::IndexedBlob* indexed = nullptr;  // in the head's index
+  const format::IndexedBlob* indexed = nullptr;  // in the head's index; null: a plain blob
   format::BlobEntry entry;
 };
 

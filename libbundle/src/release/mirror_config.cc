@@ -33,8 +33,8 @@ class Reader {
                                  item.string_or("ca", ""), item.string_or("credentials", "")});
     }
     for (const Json& item : root.at("stores").as_array()) {
-      config_.stores.push_back(
-          {item.at("name").as_string(), item.at("path").as_string(), item.string_or("trust", "")});
+      config_.stores.push_back({item.at("name").as_string(), item.at("path").as_string(),
+                                item.string_or("trust", ""), flag(item, "serve")});
     }
     check_unique("origins", config_.origins);
     check_unique("stores", config_.stores);

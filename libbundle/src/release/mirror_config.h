@@ -23,7 +23,8 @@ struct MirrorOrigin {
 struct MirrorStore {
   std::string name;
   Path path;
-  Path trust;  // pinned at the first sync
+  Path trust;          // pinned at the first sync
+  bool serve = false;  // origin.json and news are kept in it, for a web server in front
 };
 
 // A registry that gets what a store has.

@@ -38,10 +38,6 @@ constexpr std::uint64_t kDeltaLargeBudget = 96 << 20;
 // Missing base blobs that a message names.
 constexpr std::size_t kMissingNamed = 8;
 
-std::size_t worker_count(unsigned jobs) {
-  return jobs == 0 ? default_workers() : jobs;
-}
-
 std::shared_ptr<store::SiteStore> open_if_there(FileSystem& fs, const Path& root) {
   const auto status = fs.status(root);
   if (!status || (status->kind == FileKind::directory && fs.list(root).empty())) return nullptr;
@@ -108,7 +104,7 @@ class Import {
     report.compared_with = *live;
     std::optional<release::PackageVersions> old_packages;
     std::optional<release::PackageVersions> new_packages;
-    if (is_remote()) {
+    if (is_remote() || is_plain()) {
       report.notes.emplace_back("packages are compared once the release is on a medium");
     } else {
       old_packages = source::read_packages(now, source::blobs_of(*store_), report.notes);
@@ -161,10 +157,17 @@ class Import {
   const format::Index& index() const { return opened_->head.index; }
   const trust::Statement& statement() const { return *opened_->head.release; }
   bool is_remote() const { return origin_ != nullptr && origin_->is_remote(); }
+  bool is_plain() const { return opened_->volumes.is_plain(); }
+
+  // Of plain blobs from far away each worker is a connection.
+  std::size_t worker_count() const {
+    if (is_plain() && is_remote()) return options_.access.connections;
+    return options_.jobs == 0 ? default_workers() : options_.jobs;
+  }
 
   // A delta's references take memory that else is the cache's.
   void open_groups() {
-    const bool delta = !opened_->head.carrier->bases.empty() && store_ != nullptr;
+    const bool delta = !opened_->head.bases().empty() && store_ != nullptr;
     if (delta) {
       base_.emplace(index().base_blobs, [store = store_](const format::BlobEntry& blob) {
         return store->open_blob(blob.digest);
@@ -189,7 +192,7 @@ class Import {
       names += fmt::format(" and {} more", plan_.base_missing.size() - named);
     }
     std::string bases;
-    for (const trust::CarrierBase& base : opened_->head.carrier->bases) {
+    for (const trust::CarrierBase& base : opened_->head.bases()) {
       bases += fmt::format("{}{}", bases.empty() ? "" : " or ", base.name);
     }
     throw Error(
@@ -211,7 +214,7 @@ class Import {
     std::atomic<std::size_t> next{0};
     std::mutex mutex;
     std::uint64_t done = 0;
-    run_workers(worker_count(options_.jobs), [&](const std::atomic<bool>& stop) {
+    run_workers(worker_count(), [&](const std::atomic<bool>& stop) {
       for (std::size_t i = next++; i < plan_.base_blobs.size() && !stop; i = next++) {
         const format::BlobEntry& blob = plan_.base_blobs[i];
         if (const std::string problem = store_->blob_problem(blob, cancel); !problem.empty()) {
@@ -301,10 +304,10 @@ class Import {
     std::atomic<std::size_t> next{0};
     std::mutex mutex;
     std::uint64_t done = 0;
-    run_workers(worker_count(options_.jobs), [&](const std::atomic<bool>& stop) {
+    run_workers(worker_count(), [&](const std::atomic<bool>& stop) {
       for (std::size_t i = next++; i < blobs.size() && !stop; i = next++) {
         const std::string problem = store_->blob_problem(blobs[i], cancel);
-        if (!problem.empty() && !is_indexed(blobs[i].digest)) {
+        if (!problem.empty() && !is_carried(blobs[i].digest)) {
           throw Error(
               ErrorCode::store_corrupt,
               fmt::format("blob {} at this site is damaged, and this delta does not carry it: {}",
@@ -319,9 +322,9 @@ class Import {
     });
   }
 
-  bool is_indexed(const Digest& blob) const {
-    return std::ranges::find(index().blobs, blob, &format::IndexedBlob::digest) !=
-           index().blobs.end();
+  bool is_carried(const Digest& blob) const {
+    return is_plain() || std::ranges::find(index().blobs, blob, &format::IndexedBlob::digest) !=
+                             index().blobs.end();
   }
 
   // True when an import was cut short after the release had become visible, or when one of its
@@ -387,8 +390,9 @@ class Import {
     const auto list = revocations(state);
     if (!list) return;
     trust::check_revoked(opened_->root, *list, opened_->head.release);
+    if (!opened_->head.carrier) return;
     trust::check_signers(opened_->root, *list, trust::role::kCarrier,
-                         opened_->head.carrier.signers(), "the bundle's carrier.json");
+                         opened_->head.carrier->signers(), "the bundle's carrier.json");
   }
 
   std::optional<trust::RevocationList> revocations(const trust::TrustState* state) const {
@@ -413,6 +417,7 @@ class Import {
     report.disk_free = free_space(fs_, options_.store);
     report.bytes_to_read =
         is_remote() ? bytes_to_fetch() : plan_.packed_bytes + plan_.bytes_to_stage;
+    if (is_plain()) report.bytes_to_read = plan_.bytes_ready - plan_.bytes_partial;
     report.seconds_estimate =
         std::max(report.bytes_to_read / kReadRate, plan_.bytes_ready / kRebuildRate);
     if (!plan_.complete()) {
@@ -466,8 +471,9 @@ class Import {
     writer_->note_unfinished(opened_->volumes.bundle_id, opened_->head.blob_list);
     start_fetching(cancel);
     try {
-      result.bytes_written = transfer::rebuild_blobs(plan_, *groups_, *writer_,
-                                                     worker_count(options_.jobs), progress, cancel);
+      result.bytes_written =
+          transfer::rebuild_blobs(plan_, {*groups_, opened_->volumes.blobs.get()}, *writer_,
+                                  worker_count(), progress, cancel);
       result.blobs_written = plan_.ready.size();
       stage(progress, cancel);
     } catch (...) {
@@ -477,6 +483,7 @@ class Import {
       throw;
     }
     result.bytes_read = groups_->packed_bytes_read() + plan_.bytes_to_stage;
+    if (is_plain()) result.bytes_read = result.plan.bytes_to_read;
     if (is_remote()) result.bytes_read = origin_->bytes_received();
     if (!plan_.complete()) wait_for_volumes(result.plan);
     publish();
@@ -532,7 +539,11 @@ class Import {
     codec::Json event;
     event.set("version", statement().version);
     event.set("product", statement().product);
-    event.set("bundle", to_hex(opened_->volumes.bundle_id));
+    if (is_plain()) {
+      event.set("from", origin_->text());
+    } else {
+      event.set("bundle", to_hex(opened_->volumes.bundle_id));
+    }
     event.set("statement", opened_->head.release.digest().text());
     writer_->audit("import", std::move(event));
     // Last: as long as it is there, the next import of this bundle does these steps again.

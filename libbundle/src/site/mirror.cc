@@ -18,6 +18,7 @@
 #include "site/mirror_state.h"
 #include "source/origin_release.h"
 #include "source/report.h"
+#include "source/store_origin.h"
 
 namespace bundle {
 namespace {
@@ -195,6 +196,7 @@ class MirrorRun {
         return;
       }
       collect(mirror, store, entry);
+      if (store.serve) source::write_store_listing(fs_, store.path);
       memory.stores[store.name] = entry.version;
       memory.expires = pointer_expiry(store, channel);
     } catch (const Error& error) {

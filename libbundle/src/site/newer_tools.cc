@@ -49,9 +49,24 @@ std::vector<Tool> tools_of(const unpack::VerifiedHead& head) {
   return tools;
 }
 
+void read_tool(const unpack::VolumeSet& volumes, unpack::GroupReader& groups, const Tool& tool,
+               Sink& out, const Cancel& cancel) {
+  if (volumes.is_plain()) {
+    const auto source = volumes.blobs->open(tool.blob, 0);
+    out.write(read_all(*source, tool.blob.size, tool.name));
+    return;
+  }
+  const auto& blobs = groups.index().blobs;
+  const auto indexed = std::ranges::find(blobs, tool.blob.digest, &format::IndexedBlob::digest);
+  if (indexed == blobs.end()) {
+    throw Error(ErrorCode::not_found, fmt::format("{} is not in this bundle", tool.name));
+  }
+  unpack::play_recipe(groups, unpack::read_recipe(groups, *indexed), tool.blob, out, cancel);
+}
+
 // Hashes on the way to the disk; the file has no name before its digest is right.
-void write_tool(FileSystem& fs, unpack::GroupReader& groups, const Tool& tool, const Path& folder,
-                const Cancel& cancel) {
+void write_tool(FileSystem& fs, const unpack::VolumeSet& volumes, unpack::GroupReader& groups,
+                const Tool& tool, const Path& folder, const Cancel& cancel) {
   struct HashingSink final : Sink {
     explicit HashingSink(Sink& next) : out(next) {}
     void write(ByteView bytes) override {
@@ -61,14 +76,9 @@ void write_tool(FileSystem& fs, unpack::GroupReader& groups, const Tool& tool, c
     Sink& out;
     Sha256 hash;
   };
-  const auto& blobs = groups.index().blobs;
-  const auto indexed = std::ranges::find(blobs, tool.blob.digest, &format::IndexedBlob::digest);
-  if (indexed == blobs.end()) {
-    throw Error(ErrorCode::not_found, fmt::format("{} is not in this bundle", tool.name));
-  }
   const auto file = fs.create_anonymous(folder);
   HashingSink sink(*file);
-  unpack::play_recipe(groups, unpack::read_recipe(groups, *indexed), tool.blob, sink, cancel);
+  read_tool(volumes, groups, tool, sink, cancel);
   if (sink.hash.finish() != tool.blob.digest) {
     throw Error(ErrorCode::blob_mismatch,
                 fmt::format("{} does not match its signed digest", tool.name),
@@ -97,7 +107,7 @@ std::string stage_newer_tools(FileSystem& fs, const unpack::VolumeSet& volumes,
   unpack::GroupReader groups(head.index, leaves);
   std::vector<std::string> paths;
   for (const Tool& tool : tools) {
-    write_tool(fs, groups, tool, folder, cancel);
+    write_tool(fs, volumes, groups, tool, folder, cancel);
     paths.push_back((folder / tool.name).string());
   }
   fs.sync_directory(folder);

@@ -9,6 +9,8 @@
 #include "bundle/error.h"
 #include "format/limits.h"
 #include "source/site_release.h"
+#include "source/store_origin.h"
+#include "trust/limits.h"
 #include "trust/news.h"
 
 namespace bundle::source {
@@ -100,15 +102,46 @@ const OriginBundle& cheapest(const OriginRelease& release, const store::SiteStor
               "written.");
 }
 
+// A store that was copied onto a stick for one release needs no further words.
+bool is_only_plain_release(const OriginIndex& index) {
+  return index.releases.size() == 1 && !index.releases.front().documents.empty();
+}
+
+// The documents of a release in plain blobs; nothing of them is believed here.
+unpack::VolumeSet read_plain_release(const std::shared_ptr<Origin>& origin,
+                                     const OriginRelease& release, format::FileList news) {
+  format::FileList documents;
+  format::FileList signed_files = std::move(news);
+  for (const std::string& name : release.documents) {
+    const bool is_signature = name.ends_with(".minisig");
+    transfer::OriginQuery query;
+    query.max_bytes = is_signature           ? trust::kMaxSignatureFileBytes
+                      : name == "blobs.list" ? format::kMaxBlobListBytes
+                                             : format::kMaxDocumentBytes;
+    auto document = origin->read(trust::origin_document_path(release.version, name), query);
+    if (!document) {
+      throw Error(ErrorCode::not_found,
+                  fmt::format("{} has no {} of {}", origin->text(), name, release.version),
+                  "It is being changed, or is not whole: try again later.");
+    }
+    (is_signature ? signed_files : documents).push_back({name, std::move(document->content)});
+  }
+  return unpack::plain_volumes(std::move(documents), std::move(signed_files), origin_blobs(origin));
+}
+
 }  // namespace
 
 std::string find_origin(FileSystem& fs, const std::vector<std::filesystem::path>& sources) {
   for (const auto& source : sources) {
     const std::string place = source.string();
-    if (!transfer::is_web_address(place) && !fs.status(source / trust::kOriginIndexName)) continue;
+    if (!transfer::is_web_address(place) && !is_store(fs, source) &&
+        !fs.status(source / trust::kOriginIndexName)) {
+      continue;
+    }
     if (sources.size() == 1) return place;
-    throw Error(ErrorCode::usage, fmt::format("{} is an origin, which stands alone", place),
-                "Name one origin, or volumes and folders with volumes.");
+    throw Error(ErrorCode::usage,
+                fmt::format("{} is an origin or a store, which stands alone", place),
+                "Name one of these, or volumes and folders with volumes.");
   }
   return {};
 }
@@ -120,6 +153,7 @@ std::shared_ptr<Origin> open_origin(FileSystem& fs, const std::string& place,
   options.tls = access.ca;
   options.bytes_per_second = access.bytes_per_second;
   options.http.cancel = cancel;
+  if (!transfer::is_web_address(place) && is_store(fs, place)) return open_store_origin(fs, place);
   return transfer::open_origin(fs, place, options);
 }
 
@@ -161,6 +195,10 @@ OriginVolumes open_release(FileSystem& fs, std::shared_ptr<Origin> origin, const
                            const store::SiteStore* store, const TrustChoice& trust) {
   if (wish.channel.empty() && wish.version.empty()) {
     const OriginIndex index = read_origin_index(*origin);
+    if (is_only_plain_release(index)) {
+      return open_release(fs, std::move(origin), {{}, index.releases.front().version}, store,
+                          trust);
+    }
     throw Error(ErrorCode::usage, fmt::format("which release of {}?", origin->text()),
                 fmt::format("Give --channel NAME (there are: {}) or --release VERSION.",
                             fmt::join(index.channels, ", ")));
@@ -186,6 +224,14 @@ OriginVolumes open_release(FileSystem& fs, std::shared_ptr<Origin> origin, const
     throw Error(ErrorCode::release_unknown,
                 fmt::format("{} has no release {}", origin->text(), wish.version),
                 "Name another release.");
+  }
+  if (release->bundles.empty() && !release->documents.empty()) {
+    if (news.empty() && !index.channels.empty()) {
+      // As a bundle carries them: roots and revocations come with any channel.
+      news = format::decode_tail(as_bytes(read_channel(*origin, index.channels.front())),
+                                 origin->text());
+    }
+    return {origin, read_plain_release(origin, *release, std::move(news))};
   }
   const OriginBundle& bundle = cheapest(*release, store);
   std::vector<std::unique_ptr<ReadableFile>> files;

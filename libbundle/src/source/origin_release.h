@@ -13,8 +13,8 @@
 
 namespace bundle::source {
 
-// The origin among the sources of an import: the only source, and an address or a folder that
-// holds an origin.json. Empty when there is none.
+// The origin among the sources of an import: the only source, and an address, a folder that holds
+// an origin.json, or a site store. Empty when there is none.
 std::string find_origin(FileSystem& fs, const std::vector<std::filesystem::path>& sources);
 
 // `cancel` is polled while the network is waited for; may be null and outlives the origin.
@@ -43,11 +43,11 @@ struct OriginVolumes {
   std::shared_ptr<transfer::Origin> origin;  // outlives the volumes
   unpack::VolumeSet volumes;
 };
-// Opens the bundle that costs the site least: of the deltas whose base the store (may be null)
-// holds the smallest, else the full one. The pointer of the channel is verified before it is
-// followed; the rest is verified by open_bundle().
-// Throws Error{usage} when the wish names nothing, {not_found, base_missing, release_unknown} and
-// what reading and verifying throw.
+// A release that the origin has in plain blobs is opened as that; a wish may be empty when it is
+// the only one. Else opens the bundle that costs the site least: of the deltas whose base the store
+// (may be null) holds the smallest, else the full one. The pointer of the channel is verified
+// before it is followed; the rest is verified by open_bundle(). Throws Error{usage} when the wish
+// names nothing, {not_found, base_missing, release_unknown} and what reading and verifying throw.
 OriginVolumes open_release(FileSystem& fs, std::shared_ptr<transfer::Origin> origin,
                            const OriginWish& wish, const store::SiteStore* store,
                            const TrustChoice& trust);

@@ -70,7 +70,7 @@ VerifyReport verify_bundle(const VerifyOptions& options, Progress& progress, con
   const std::size_t jobs = options.jobs == 0 ? default_workers() : options.jobs;
   report.bytes = check_leaves(index, media, jobs, progress, cancel);
   report.leaves = index.leaf_hashes.size();
-  if (options.rebuild && !opened.head.carrier->bases.empty()) {
+  if (options.rebuild && !opened.head.bases().empty()) {
     throw Error(ErrorCode::base_missing, "a delta can only be rebuilt where its base is",
                 "All its bytes match their signed digests. To prove its blobs import it at a site "
                 "that holds the base release, or leave out --rebuild.");

@@ -15,6 +15,10 @@ namespace bundle::transfer {
 namespace {
 
 constexpr std::string_view kVolumeSeenPrefix = "volume-";
+constexpr std::size_t kCopyBytes = 256 << 10;
+constexpr std::string_view kSourceHint =
+    "The mirror or the medium is damaged there: repair it ('mirror-sync check --repair', or import "
+    "the release there again), or take another one. What was good of it is here already.";
 
 std::optional<std::uint32_t> parse_number(std::string_view text) {
   std::uint32_t value = 0;
@@ -72,25 +76,67 @@ void run_parallel(std::size_t count, std::size_t jobs,
   });
 }
 
-void rebuild_once(const plan::PlannedBlob& blob, ByteView recipe, unpack::GroupReader& groups,
-                  unpack::PartWorkers& parts, store::StoreWriter& writer, SharedProgress& progress,
-                  const Cancel& cancel) {
-  auto out = writer.begin_blob(blob.entry, true);
+// No byte more than the blob has, whatever the source yields.
+void copy_plain(const unpack::BlobSource& from, const format::BlobEntry& blob, Sink& out,
+                const Cancel& cancel, std::uint64_t offset) {
+  if (offset == blob.size) return;
+  const auto source = from.open(blob, offset);
+  Bytes buffer(kCopyBytes);
+  std::uint64_t left = blob.size - offset;
+  while (const std::size_t count = source->read(buffer)) {
+    cancel.check();
+    if (count > left) {
+      throw Error(ErrorCode::blob_mismatch,
+                  fmt::format("{} has more than {} bytes", from.where(blob), blob.size),
+                  std::string(kSourceHint));
+    }
+    out.write(ByteView(buffer).first(count));
+    left -= count;
+  }
+}
+
+// Makes one blob; may be called again from another offset.
+struct Maker {
+  const plan::PlannedBlob& blob;
+  const BlobOrigin& from;
+  unpack::PartWorkers& parts;
+  const Cancel& cancel;
+  Bytes recipe{};
+
+  void operator()(Sink& out, std::uint64_t offset) {
+    if (blob.indexed == nullptr) return copy_plain(*from.plain, blob.entry, out, cancel, offset);
+    unpack::play_recipe(from.groups, recipe, blob.entry, out, cancel, offset, &parts);
+  }
+  // What the operator looks at: a recipe is the vendor's, a plain blob lies somewhere.
+  Error explain(const Error& error) const {
+    if (blob.indexed != nullptr || error.code() != ErrorCode::blob_mismatch) return error;
+    return {ErrorCode::blob_mismatch,
+            fmt::format("{} does not match its signed digest", from.plain->where(blob.entry)),
+            std::string(kSourceHint)};
+  }
+};
+
+void rebuild_once(Maker& make, store::StoreWriter& writer, SharedProgress& progress) {
+  auto out = writer.begin_blob(make.blob.entry, true);
   const std::uint64_t offset = out->offset();
   progress.add(offset);
   {
     CountingSink counted(*out, progress);
-    unpack::play_recipe(groups, recipe, blob.entry, counted, cancel, offset, &parts);
+    make(counted, offset);
   }
   try {
     writer.commit_blob(std::move(out));
   } catch (const Error& error) {
     // The bytes that an earlier run had left may be the bad ones: they are gone now, once more
     // from the start.
-    if (error.code() != ErrorCode::blob_mismatch || offset == 0) throw;
-    out = writer.begin_blob(blob.entry, false);
-    unpack::play_recipe(groups, recipe, blob.entry, *out, cancel, 0, &parts);
-    writer.commit_blob(std::move(out));
+    if (error.code() != ErrorCode::blob_mismatch || offset == 0) throw make.explain(error);
+    out = writer.begin_blob(make.blob.entry, false);
+    make(*out, 0);
+    try {
+      writer.commit_blob(std::move(out));
+    } catch (const Error& again) {
+      throw make.explain(again);
+    }
   }
 }
 
@@ -139,7 +185,7 @@ std::string JoinedLeaves::where(std::uint32_t leaf, std::size_t copy) const {
   return copy < first ? first_.where(leaf, copy) : second_.where(leaf, copy - first);
 }
 
-std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, unpack::GroupReader& groups,
+std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, const BlobOrigin& from,
                             store::StoreWriter& writer, std::size_t jobs, Progress& progress,
                             const Cancel& cancel) {
   progress.phase("importing", plan.bytes_ready);
@@ -147,9 +193,11 @@ std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, unpack::GroupReader& g
   unpack::PartWorkers parts(jobs);
   run_parallel(plan.ready.size(), jobs, [&](std::size_t i) {
     cancel.check();
-    const plan::PlannedBlob& blob = plan.ready[i];
-    const Bytes recipe = unpack::read_recipe(groups, *blob.indexed);
-    rebuild_once(blob, recipe, groups, parts, writer, shared, cancel);
+    Maker make{plan.ready[i], from, parts, cancel};
+    if (make.blob.indexed != nullptr) {
+      make.recipe = unpack::read_recipe(from.groups, *make.blob.indexed);
+    }
+    rebuild_once(make, writer, shared);
   });
   writer.flush_blobs();
   return shared.done();

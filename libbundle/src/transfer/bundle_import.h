@@ -50,9 +50,18 @@ class JoinedLeaves final : public unpack::LeafSource {
   const unpack::LeafSource& second_;
 };
 
-// Rebuilds the plan's ready blobs into the store on `jobs` threads; returns bytes written. The
-// first failure ends it after the blobs under way; what was committed stays.
-std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, unpack::GroupReader& groups,
+// Where the bytes of blobs come from: recipes over groups, or for plain blobs `plain`, which may be
+// null when the plan has none.
+struct BlobOrigin {
+  unpack::GroupReader& groups;
+  const unpack::BlobSource* plain = nullptr;
+};
+
+// Makes the plan's ready blobs in the store on `jobs` threads; returns bytes written. The first
+// failure ends it after the blobs under way; what was committed stays, and so does the beginning of
+// a large blob: the next run goes on from there. Throws Error{blob_mismatch} for a plain blob that
+// is not what its digest says, naming where it lies.
+std::uint64_t rebuild_blobs(const plan::ImportPlan& plan, const BlobOrigin& from,
                             store::StoreWriter& writer, std::size_t jobs, Progress& progress,
                             const Cancel& cancel);
 

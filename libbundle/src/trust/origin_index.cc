@@ -8,6 +8,7 @@
 #include "codec/json.h"
 #include "trust/document.h"
 #include "trust/limits.h"
+#include "trust/news.h"
 
 namespace bundle::trust {
 namespace {
@@ -70,6 +71,15 @@ std::string origin_bundle_path(std::string_view version, std::string_view bundle
   return fmt::format("releases/{}/{}", version, bundle_id);
 }
 
+std::string origin_document_path(std::string_view version, std::string_view document) {
+  return fmt::format("releases/{}/{}", version, document);
+}
+
+bool is_release_document(std::string_view name) {
+  return name == "statement.json" || name == "manifest.json" || name == "blobs.list" ||
+         is_signature_of(name, "statement.json");
+}
+
 std::string encode_origin_index(const OriginIndex& index) {
   Json json = new_document(kType);
   json.set("product", index.product);
@@ -81,6 +91,10 @@ std::string encode_origin_index(const OriginIndex& index) {
              entry.set("release_version", release.version).set("release_number", release.number);
              entry.set("statement", std::move(statement));
              entry.set("bundles", list(release.bundles, bundle_json));
+             if (!release.documents.empty()) {
+               entry.set("documents", list(release.documents,
+                                           [](const std::string& name) { return Json(name); }));
+             }
              return entry;
            }));
   std::string encoded = codec::canonical_json(json);
@@ -105,6 +119,10 @@ OriginIndex parse_origin_index(std::string_view json, std::string_view what) {
     release.statement = entry.object("statement").digest("digest");
     for (const Fields& bundle : entry.objects("bundles", kMaxOriginBundles)) {
       release.bundles.push_back(read_bundle(bundle));
+    }
+    release.documents = entry.strings("documents", kMaxOriginDocuments);
+    if (!std::ranges::all_of(release.documents, is_release_document)) {
+      entry.fail("documents", "has a name that no document of a release has");
     }
     index.releases.push_back(std::move(release));
   }

@@ -17,6 +17,7 @@ inline constexpr std::size_t kMaxOriginChannels = 64;
 inline constexpr std::size_t kMaxOriginReleases = 1024;
 inline constexpr std::size_t kMaxOriginBundles = 64;    // of one release
 inline constexpr std::size_t kMaxOriginVolumes = 4096;  // of one bundle
+inline constexpr std::size_t kMaxOriginDocuments = 64;  // of one release
 
 struct OriginVolume {
   std::string name;  // below the bundle's folder; ends in ".bundle"
@@ -37,6 +38,9 @@ struct OriginRelease {
   std::uint64_t number = 0;
   Digest statement;  // of statement.json
   std::vector<OriginBundle> bundles;
+  // Of a release that lies in plain blobs: its documents in "releases/<version>/". Its blobs are
+  // "blobs/sha256/<hex>" below the origin. Empty: it comes in bundles only.
+  std::vector<std::string> documents;
   bool operator==(const OriginRelease&) const = default;
 };
 
@@ -52,6 +56,11 @@ inline constexpr std::string_view kOriginIndexName = "origin.json";
 std::string origin_channel_path(std::string_view channel);
 // "releases/<version>/<bundle id>".
 std::string origin_bundle_path(std::string_view version, std::string_view bundle_id);
+
+// "releases/<version>/<document>".
+std::string origin_document_path(std::string_view version, std::string_view document);
+// True for statement.json, its signatures, manifest.json and blobs.list.
+bool is_release_document(std::string_view name);
 
 // Throws Error{statement_invalid} for a field out of its range.
 std::string encode_origin_index(const OriginIndex& index);

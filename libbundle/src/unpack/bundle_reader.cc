@@ -46,7 +46,7 @@ void check_blobs(const VerifiedHead& head) {
           std::string(kAgainHint));
     }
   }
-  if (head.carrier->bases.empty() && head.index.blobs.size() != head.blobs.size()) {
+  if (head.bases().empty() && head.index.blobs.size() != head.blobs.size()) {
     throw Error(ErrorCode::index_invalid,
                 fmt::format("the index has {} of the release's {} blobs", head.index.blobs.size(),
                             head.blobs.size()),
@@ -65,13 +65,13 @@ std::vector<format::BlobEntry> read_base_list(const VolumeSet& volumes,
 }
 
 // Manifest and blob list as the statement signs them: a short form is checked against the carrier
-// before it is inflated, what comes of it against the statement.
+// (null: there is none) before it is inflated, what comes of it against the statement.
 format::ReleaseDocuments read_documents(const VolumeSet& volumes, const trust::Statement& release,
-                                        const trust::Carrier& carrier) {
+                                        const trust::Carrier* carrier) {
   format::ReleaseDocuments documents;
-  if (carrier.documents_size > 0) {
+  if (carrier != nullptr && carrier->documents_size > 0) {
     const std::string& packed = head_document(volumes, "documents");
-    check_digest(packed, carrier.documents_digest, carrier.documents_size, "documents",
+    check_digest(packed, carrier->documents_digest, carrier->documents_size, "documents",
                  ErrorCode::statement_mismatch);
     documents =
         format::unpack_documents(as_bytes(packed), release.manifest_size, release.blob_count);
@@ -99,10 +99,11 @@ void check_blob_list(const VerifiedHead& head) {
 const std::string& head_document(const VolumeSet& volumes, std::string_view name) {
   const format::NamedFile* file = format::find_file(volumes.head, name);
   if (file == nullptr) {
-    throw Error(
-        ErrorCode::volume_corrupt,
-        fmt::format("{}: the head has no {}", volumes.volumes.front().file->path().string(), name),
-        std::string(kAgainHint));
+    const std::string where = volumes.is_plain()
+                                  ? "the release"
+                                  : volumes.volumes.front().file->path().string() + ": the head";
+    throw Error(ErrorCode::volume_corrupt, fmt::format("{} has no {}", where, name),
+                std::string(kAgainHint));
   }
   return file->content;
 }
@@ -126,40 +127,53 @@ std::vector<trust::SignatureFile> carried_files(const VolumeSet& volumes) {
   return tail_files(volumes, "", "");
 }
 
-VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
-                         std::optional<UnixTime> now) {
-  auto release_signatures = signatures_of(volumes, "statement.");
-  auto release =
-      root.verify_release(head_document(volumes, "statement.json"), release_signatures, now);
-  const std::string& carrier_json = head_document(volumes, "carrier.json");
-  auto carrier =
-      root.verify_carrier(carrier_json, signatures_of(volumes, "carrier."), release, now);
-  if (trust::bundle_id(carrier_json) != volumes.bundle_id) {
-    throw Error(ErrorCode::statement_mismatch,
-                "the volumes carry another bundle's number than the signed carrier.json",
-                std::string(kAgainHint));
+namespace {
+
+// What every carrier has: the signed release and its documents.
+VerifiedHead verify_documents(const VolumeSet& volumes, const trust::TrustRoot& root,
+                              std::optional<UnixTime> now) {
+  auto signatures = signatures_of(volumes, "statement.");
+  auto release = root.verify_release(head_document(volumes, "statement.json"), signatures, now);
+  std::optional<trust::VerifiedCarrier> carrier;
+  if (!volumes.is_plain()) {
+    const std::string& carrier_json = head_document(volumes, "carrier.json");
+    carrier = root.verify_carrier(carrier_json, signatures_of(volumes, "carrier."), release, now);
+    if (trust::bundle_id(carrier_json) != volumes.bundle_id) {
+      throw Error(ErrorCode::statement_mismatch,
+                  "the volumes carry another bundle's number than the signed carrier.json",
+                  std::string(kAgainHint));
+    }
   }
+  auto documents = read_documents(volumes, *release, carrier ? &**carrier : nullptr);
+  return {std::move(release),
+          std::move(carrier),
+          std::move(documents.manifest),
+          documents.blob_list,
+          format::decode_blob_list(documents.blob_list, "blobs.list"),
+          {},
+          std::move(signatures)};
+}
 
-  format::ReleaseDocuments documents = read_documents(volumes, *release, *carrier);
+void read_index(const VolumeSet& volumes, const trust::Carrier& carrier, VerifiedHead& head) {
   const std::string& index = head_document(volumes, "index");
-  check_digest(index, carrier->index_digest, carrier->index_size, "index",
-               ErrorCode::index_corrupt);
-
-  VerifiedHead head{std::move(release),
-                    std::move(carrier),
-                    std::move(documents.manifest),
-                    documents.blob_list,
-                    format::decode_blob_list(documents.blob_list, "blobs.list"),
-                    format::decode_index(as_bytes(index)),
-                    std::move(release_signatures)};
-  head.index.base_blobs = read_base_list(volumes, *head.carrier);
-  check_blob_list(head);
+  check_digest(index, carrier.index_digest, carrier.index_size, "index", ErrorCode::index_corrupt);
+  head.index = format::decode_index(as_bytes(index));
+  head.index.base_blobs = read_base_list(volumes, carrier);
   check_blobs(head);
-  if (head.index.pack_size() != head.carrier->pack_size ||
-      head.index.leaf_hashes.size() != head.carrier->leaf_count) {
+  if (head.index.pack_size() != carrier.pack_size ||
+      head.index.leaf_hashes.size() != carrier.leaf_count) {
     throw Error(ErrorCode::index_invalid, "the index and carrier.json disagree about the packs",
                 std::string(kAgainHint));
   }
+}
+
+}  // namespace
+
+VerifiedHead verify_head(const VolumeSet& volumes, const trust::TrustRoot& root,
+                         std::optional<UnixTime> now) {
+  VerifiedHead head = verify_documents(volumes, root, now);
+  check_blob_list(head);
+  if (head.carrier) read_index(volumes, **head.carrier, head);
   return head;
 }
 

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,18 @@ namespace bundle::unpack {
 // Immutable; thread-safe.
 struct VerifiedHead {
   trust::VerifiedRelease release;
-  trust::VerifiedCarrier carrier;
-  std::string manifest;                  // manifest.json
-  std::string blob_list;                 // blobs.list
-  std::vector<format::BlobEntry> blobs;  // of the whole release, sorted by digest
+  std::optional<trust::VerifiedCarrier> carrier;  // nothing: plain blobs, and the index is empty
+  std::string manifest;                           // manifest.json
+  std::string blob_list;                          // blobs.list
+  std::vector<format::BlobEntry> blobs;           // of the whole release, sorted by digest
   format::Index index;
   std::vector<trust::SignatureFile> release_signatures;
+
+  // Of a delta: what it builds on.
+  std::span<const trust::CarrierBase> bases() const {
+    if (!carrier) return {};
+    return (*carrier)->bases;
+  }
 };
 
 // A document of the head ("index", "statement.json"), unverified. Throws Error{volume_corrupt}.

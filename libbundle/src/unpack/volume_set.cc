@@ -249,6 +249,20 @@ VolumeSet open_volumes(std::vector<std::unique_ptr<ReadableFile>> files, const F
   return set;
 }
 
+VolumeSet plain_volumes(format::FileList documents, format::FileList signed_files,
+                        std::shared_ptr<const BlobSource> blobs) {
+  VolumeSet set;
+  if (const format::NamedFile* file = format::find_file(documents, "statement.json")) {
+    const Digest digest =
+        sha256(as_bytes("plain blobs of " + sha256(as_bytes(file->content)).text()));
+    std::ranges::copy(digest.bytes().first(set.bundle_id.size()), set.bundle_id.begin());
+  }
+  set.head = std::move(documents);
+  set.tail = std::move(signed_files);
+  set.blobs = std::move(blobs);
+  return set;
+}
+
 bool looks_like_bundle(FileSystem& fs, const Path& path) {
   const auto status = fs.status(path);
   if (!status) return false;

@@ -8,6 +8,7 @@
 #include "format/index.h"
 #include "format/volume.h"
 #include "io/file_system.h"
+#include "unpack/blob_source.h"
 #include "unpack/leaf_source.h"
 
 namespace bundle::unpack {
@@ -26,6 +27,10 @@ struct VolumeSet {
   format::FileList head;        // the same in every volume
   format::FileList tail;        // all volumes' and loose signatures and roots
   std::vector<Path> folders;    // where loose files were looked for
+  // Of a carrier of plain blobs, which has no volumes: where the blobs are. Null: volumes.
+  std::shared_ptr<const BlobSource> blobs;
+
+  bool is_plain() const { return blobs != nullptr; }
 };
 
 // `sources` are folders (searched for *.bundle, not below) and volume files. All volumes must
@@ -40,6 +45,12 @@ VolumeSet open_volumes(FileSystem& fs, const std::vector<Path>& sources);
 // stand beside them. Throws Error{not_a_bundle} when `files` is empty.
 VolumeSet open_volumes(std::vector<std::unique_ptr<ReadableFile>> files,
                        const format::FileList& loose);
+
+// A release in plain blobs as a set of no volumes: `documents` are statement.json, manifest.json
+// and blobs.list, `signed_files` their signatures and what travels along. Its number is made from
+// the statement, so that an interrupted import finds what is its own.
+VolumeSet plain_volumes(format::FileList documents, format::FileList signed_files,
+                        std::shared_ptr<const BlobSource> blobs);
 
 // True when `path` is a folder with volumes in it, or a volume.
 bool looks_like_bundle(FileSystem& fs, const Path& path);

@@ -128,9 +128,9 @@ class Publication {
                   "A version is never published twice: give the release a new version.");
     }
     const std::string id = to_hex(bundle.volumes.bundle_id);
+    const trust::Carrier& carrier = **bundle.head.carrier;
     if (std::ranges::find(found->bundles, id, &OriginBundle::id) == found->bundles.end()) {
-      found->bundles.push_back(
-          {id, bundle.head.carrier->bases, bundle.head.carrier->pack_size, {}});
+      found->bundles.push_back({id, carrier.bases, carrier.pack_size, {}});
     }
     std::ranges::stable_sort(index_.releases, {}, &OriginRelease::number);
   }
