@@ -119,7 +119,7 @@ class Publication {
     auto found = std::ranges::find(index_.releases, statement.version, &OriginRelease::version);
     if (found == index_.releases.end()) {
       index_.releases.push_back(
-          {statement.version, statement.release_number, bundle.head.release.digest(), {}});
+          {statement.version, statement.release_number, bundle.head.release.digest(), {}, {}});
       found = index_.releases.end() - 1;
     }
     if (found->statement != bundle.head.release.digest()) {
