@@ -202,6 +202,10 @@ def text_seeds():
         b'\5{"_type":"origin","channels":["stable"],"product":"app","releases":[{"bundles":[{"bases":[],"id":"' + b"e" * 32 +
         b'","pack_size":9,"volumes":[{"name":"app-1.0.0.bundle","size":4096}]}],"release_number":1,"release_version":"1.0.0",'
         b'"statement":{"digest":"sha256:' + b"f" * 64 + b'"}}],"spec_version":"1.0"}')
+    put("trust_documents", "origin-plain",
+        b'\5{"_type":"origin","channels":["stable"],"product":"app","releases":[{"bundles":[],"documents":["blobs.list","manifest.json",'
+        b'"statement.0123456789ABCDEF.minisig","statement.json"],"release_number":1,"release_version":"1.0.0",'
+        b'"statement":{"digest":"sha256:' + b"f" * 64 + b'"}}],"spec_version":"1.0"}')
     put("registry_path", "manifest", b"/v2/app/server/manifests/1.4.0?ns=registry.example.com")
     put("registry_path", "range", b"bytes=0-99")
     put("registry_path", "referrers", b"/v2/app/server/referrers/sha256:" + b"d" * 64 + b"?artifactType=a%2Fb")

@@ -20,7 +20,11 @@ namespace bundle {
 struct OriginAccess {
   // PEM file of authorities, or a folder as in containers-certs.d(5) with a client certificate.
   std::filesystem::path ca;
-  std::filesystem::path credentials;   // first line: USER:PASSWORD, or "Bearer TOKEN"
+  // First line: USER:PASSWORD, or "Bearer TOKEN"; with `s3_region` ACCESS_KEY:SECRET_KEY.
+  std::filesystem::path credentials;
+  // The origin is in an object store with S3's interface: requests are signed (AWS, version 4) for
+  // this region. Empty: no.
+  std::string s3_region;
   std::uint64_t bytes_per_second = 0;  // of all connections together; 0: no limit
   unsigned connections = 4;
 };

@@ -30,7 +30,8 @@ class Reader {
     config_.metrics = root.string_or("metrics", "");
     for (const Json& item : root.at("origins").as_array()) {
       config_.origins.push_back({item.at("name").as_string(), item.at("address").as_string(),
-                                 item.string_or("ca", ""), item.string_or("credentials", "")});
+                                 item.string_or("ca", ""), item.string_or("credentials", ""),
+                                 item.string_or("s3Region", "")});
     }
     for (const Json& item : root.at("stores").as_array()) {
       config_.stores.push_back({item.at("name").as_string(), item.at("path").as_string(),

@@ -18,6 +18,7 @@ struct MirrorOrigin {
   std::string address;
   Path ca;
   Path credentials;
+  std::string s3_region;  // requests are signed for it; empty: not
 };
 
 struct MirrorStore {

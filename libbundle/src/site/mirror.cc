@@ -53,6 +53,11 @@ void tell(MirroredRelease& release, const Error& error) {
   release.hint = error.hint();
 }
 
+OriginAccess source_access(const MirrorConfig& config, const MirrorOrigin& origin) {
+  return {origin.ca, origin.credentials, origin.s3_region, config.bytes_per_second,
+          config.connections};
+}
+
 PushOptions push_options(const MirrorConfig& config, const MirrorRegistry& registry,
                          const MirrorStore& store, const std::string& version) {
   PushOptions options;
@@ -120,9 +125,7 @@ class MirrorRun {
     write_file_atomically(fs_, config_.metrics, as_bytes(site::mirror_metrics(report_)));
   }
 
-  OriginAccess access(const MirrorOrigin& origin) const {
-    return {origin.ca, origin.credentials, config_.bytes_per_second, config_.connections};
-  }
+  OriginAccess access(const MirrorOrigin& origin) const { return source_access(config_, origin); }
 
   // Connections live as long as the run.
   const transfer::Origin& open(const MirrorOrigin& origin) {
@@ -409,8 +412,7 @@ void repair_release(const MirrorConfig& config, const MirrorStore& store,
   options.version = version;
   options.channel = supply.channel;
   options.repair = true;
-  options.access = {supply.origin->ca, supply.origin->credentials, config.bytes_per_second,
-                    config.connections};
+  options.access = source_access(config, *supply.origin);
   import_release(options, progress, cancel);
 }
 

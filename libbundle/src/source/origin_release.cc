@@ -151,6 +151,7 @@ std::shared_ptr<Origin> open_origin(FileSystem& fs, const std::string& place,
   transfer::OriginOptions options;
   options.credentials = access.credentials;
   options.tls = access.ca;
+  options.s3_region = access.s3_region;
   options.bytes_per_second = access.bytes_per_second;
   options.http.cancel = cancel;
   if (!transfer::is_web_address(place) && is_store(fs, place)) return open_store_origin(fs, place);

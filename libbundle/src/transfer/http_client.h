@@ -90,9 +90,18 @@ struct TlsFiles {
 // Throws Error{not_found|config_invalid|limit}.
 TlsFiles load_tls_files(FileSystem& fs, const Path& path);
 
+// A signature of version 4 of AWS on each request, as object stores with S3's interface ask for. As
+// with other credentials, none goes where a redirect leaves the origin of the request.
+struct RequestSigning {
+  std::string region;  // "eu-central-1"
+  std::string access_key;
+  std::string secret_key;
+};
+
 struct HttpOptions {
   std::string user_agent = "bundle";
   TlsFiles tls;
+  std::optional<RequestSigning> signing;
   std::chrono::milliseconds connect_timeout{30'000};
   // Less than kLeastProgress in either direction in this much waiting ends an attempt: a server
   // that drips is as bad as one that is silent. There is no limit on the whole.

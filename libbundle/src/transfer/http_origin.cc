@@ -202,11 +202,32 @@ class HttpOrigin final : public Origin {
   std::shared_ptr<Server> server_;
 };
 
+std::string first_line(FileSystem& fs, const Path& file) {
+  std::string line = read_text_file(fs, file, kMaxCredentialsBytes);
+  line.resize(std::min(line.find_first_of("\r\n"), line.size()));
+  return line;
+}
+
+RequestSigning read_signing(FileSystem& fs, const OriginOptions& options) {
+  if (options.credentials.empty()) {
+    throw Error(ErrorCode::usage, "an object store of a region needs credentials",
+                "Give a file whose first line is ACCESS_KEY:SECRET_KEY.");
+  }
+  const std::string line = first_line(fs, options.credentials);
+  const auto colon = line.find(':');
+  if (colon != std::string::npos && colon > 0 && colon + 1 < line.size()) {
+    return {options.s3_region, line.substr(0, colon), line.substr(colon + 1)};
+  }
+  throw Error(
+      ErrorCode::config_invalid,
+      fmt::format("{}: the first line is not ACCESS_KEY:SECRET_KEY", options.credentials.string()),
+      "Write the two keys of the object store's user in this form.");
+}
+
 // The Authorization header out of a credentials file.
 std::string read_authorization(FileSystem& fs, const Path& file) {
   if (file.empty()) return {};
-  std::string line = read_text_file(fs, file, kMaxCredentialsBytes);
-  line.resize(std::min(line.find_first_of("\r\n"), line.size()));
+  const std::string line = first_line(fs, file);
   if (line.starts_with("Bearer ")) return line;
   if (line.find(':') == std::string::npos) {
     throw Error(ErrorCode::config_invalid,
@@ -228,9 +249,14 @@ std::shared_ptr<Origin> open_http_origin(FileSystem& fs, const std::string& addr
   }
   HttpOptions http = options.http;
   if (!options.tls.empty()) http.tls = load_tls_files(fs, options.tls);
-  return std::make_shared<HttpOrigin>(
-      std::make_shared<Server>(address, read_authorization(fs, options.credentials),
-                               std::move(http), options.bytes_per_second));
+  std::string authorization;
+  if (options.s3_region.empty()) {
+    authorization = read_authorization(fs, options.credentials);
+  } else {
+    http.signing = read_signing(fs, options);
+  }
+  return std::make_shared<HttpOrigin>(std::make_shared<Server>(
+      address, std::move(authorization), std::move(http), options.bytes_per_second));
 }
 
 }  // namespace bundle::transfer

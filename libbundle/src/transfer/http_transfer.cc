@@ -58,6 +58,17 @@ bool is_certificate_problem(CURLcode result) {
   return std::ranges::find(kProblems, result) != std::end(kProblems);
 }
 
+// What stores with S3's interface want to be told of a body, here of none.
+constexpr std::string_view kEmptyBodyDigest =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+constexpr std::uint16_t kHttpPort = 80;
+constexpr std::uint16_t kHttpsPort = 443;
+
+std::string host_header(const Url& url) {
+  const std::uint16_t usual = url.scheme == "https" ? kHttpsPort : kHttpPort;
+  return url.port == usual ? url.host : fmt::format("{}:{}", url.host, url.port);
+}
+
 // A connection that is cut within the handshake is a bad line, not a bad certificate.
 bool is_cut_handshake(CURLcode result, std::string_view text) {
   return result == CURLE_SSL_CONNECT_ERROR &&
@@ -164,7 +175,17 @@ void Transfer::configure(const Exchange& exchange) {
   set_option(easy, CURLOPT_WRITEDATA, this);
   configure_tls(exchange.with_credentials);
   configure_method(*exchange.request);
+  signed_ = exchange.with_credentials && options_.signing.has_value();
+  if (signed_) configure_signing();
   add_headers(exchange);
+}
+
+void Transfer::configure_signing() {
+  CURL* easy = session_->easy();
+  const RequestSigning& signing = *options_.signing;
+  set_option(easy, CURLOPT_AWS_SIGV4, fmt::format("aws:amz:{}:s3", signing.region).c_str());
+  set_option(easy, CURLOPT_USERNAME, signing.access_key.c_str());
+  set_option(easy, CURLOPT_PASSWORD, signing.secret_key.c_str());
 }
 
 void Transfer::configure_tls(bool with_client_cert) {
@@ -213,6 +234,11 @@ void Transfer::add_headers(const Exchange& exchange) {
     if (!exchange.with_credentials && is_credential_header(header.name)) continue;
     // libcurl drops "Name:" but sends "Name;" as an empty value.
     append(header.value.empty() ? header.name + ";" : header.name + ": " + header.value);
+  }
+  if (signed_) {
+    // libcurl 7.88 signs the host without its port unless it is told the header.
+    append("Host: " + host_header(url_));
+    append(fmt::format("x-amz-content-sha256: {}", kEmptyBodyDigest));
   }
   if (const std::optional<ByteRange>& range = exchange.request->range) {
     append(fmt::format("Range: bytes={}-{}", range->first,

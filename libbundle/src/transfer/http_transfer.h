@@ -76,6 +76,7 @@ class Transfer final : public HttpResponse {
   void configure(const Exchange& exchange);
   void configure_tls(bool with_client_cert);
   void configure_method(const HttpRequest& request);
+  void configure_signing();
   void add_headers(const Exchange& exchange);
   // Lets libcurl work until `ready` or the exchange is over.
   template <typename Ready>
@@ -101,6 +102,7 @@ class Transfer final : public HttpResponse {
   std::optional<HttpBody> body_;
   std::unique_ptr<Source> upload_;
   std::unique_ptr<curl_slist, SlistDeleter> header_list_;
+  bool signed_ = false;
   char error_text_[CURL_ERROR_SIZE] = {};
 
   int status_ = 0;

@@ -60,8 +60,11 @@ class Origin {
 };
 
 struct OriginOptions {
-  Path credentials;  // first line: "USER:PASSWORD", or "Bearer TOKEN"; empty: none
-  Path tls;          // as for load_tls_files; empty: the system's authorities
+  // First line: "USER:PASSWORD", or "Bearer TOKEN", or with `s3_region` "ACCESS_KEY:SECRET_KEY";
+  // empty: none.
+  Path credentials;
+  std::string s3_region;  // requests are signed for this region of an object store; empty: not
+  Path tls;               // as for load_tls_files; empty: the system's authorities
   std::uint64_t bytes_per_second = 0;  // 0: no limit
   HttpOptions http;
 };
