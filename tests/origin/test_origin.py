@@ -373,7 +373,7 @@ class FromNginx(Case):
             self.fetch(server.url, "--release", "1.0.0")
             server.requests()
             report = self.fetch(server.url)
-            self.assertLessEqual(report["bytes_read"], size * 1.05 + 65536)  # and the listing and the news
+            self.assertLessEqual(report["bytes_read"], size * 1.05 + 4096)  # and the listing and the news
             fresh = self.work / "fresh"
             self.fetch(server.url, store=fresh)  # without the base: the full one
         self.assertEqual(blobs_of(self.store), blobs_of(self.from_stick("1.0.0", "1.1.0")))

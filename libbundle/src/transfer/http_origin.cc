@@ -105,6 +105,46 @@ class HttpFile final : public RemoteFile {
   }
 
   std::unique_ptr<Source> stream(std::uint64_t offset, std::uint64_t length) const override {
+    Bytes known = take_front(offset, length);
+    if (known.empty()) return request(offset, length);
+    return std::make_unique<Continued>(*this, std::move(known), offset, length);
+  }
+
+  std::uint64_t size() const override { return size_; }
+  const Path& path() const override { return path_; }
+
+ private:
+  // What was there of a range, then the rest.
+  class Continued final : public Source {
+   public:
+    Continued(const HttpFile& file, Bytes known, std::uint64_t offset, std::uint64_t length)
+        : file_(file),
+          known_(std::move(known)),
+          next_(offset + known_.size()),
+          left_(length - known_.size()) {}
+
+    std::size_t read(std::span<std::uint8_t> buffer) override {
+      if (given_ < known_.size()) {
+        const std::size_t count = std::min(buffer.size(), known_.size() - given_);
+        std::ranges::copy(ByteView(known_).subspan(given_, count), buffer.begin());
+        given_ += count;
+        return count;
+      }
+      if (left_ == 0) return 0;
+      if (!rest_) rest_ = file_.request(next_, left_);
+      return rest_->read(buffer);
+    }
+
+   private:
+    const HttpFile& file_;
+    Bytes known_;
+    std::size_t given_ = 0;
+    std::uint64_t next_;
+    std::uint64_t left_;
+    std::unique_ptr<Source> rest_;
+  };
+
+  std::unique_ptr<Source> request(std::uint64_t offset, std::uint64_t length) const {
     HttpRequest request;
     request.url = url_;
     DownloadOptions options = download_options(server_, std::move(request));
@@ -114,10 +154,19 @@ class HttpFile final : public RemoteFile {
     return std::make_unique<MeteredSource>(server_, resume_download(std::move(options), nullptr));
   }
 
-  std::uint64_t size() const override { return size_; }
-  const Path& path() const override { return path_; }
+  // What the front has of the range, once: who asks for a byte again does not want the same one.
+  Bytes take_front(std::uint64_t offset, std::uint64_t length) const {
+    const std::lock_guard lock(mutex_);
+    if (offset >= front_.size()) return {};
+    const auto from = static_cast<std::size_t>(offset);
+    const auto count =
+        static_cast<std::size_t>(std::min<std::uint64_t>(length, front_.size() - offset));
+    const ByteView part = ByteView(front_).subspan(from, count);
+    Bytes taken(part.begin(), part.end());
+    front_.resize(from);
+    return taken;
+  }
 
- private:
   // What the front has of the range; it is fetched when first needed.
   std::size_t copy_front(std::uint64_t offset, std::span<std::uint8_t> buffer) const {
     const std::uint64_t end = std::min(kFrontBytes, size_);
@@ -125,7 +174,7 @@ class HttpFile final : public RemoteFile {
     const std::lock_guard lock(mutex_);
     if (front_.empty()) {
       Bytes front(static_cast<std::size_t>(end));
-      const auto source = stream(0, end);
+      const auto source = request(0, end);
       front.resize(read_full(*source, front));
       front_ = std::move(front);
     }
