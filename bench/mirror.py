@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT / "bench"))
 
 MIB = 1 << 20
 CONNECTIONS = 4
+LAYERS = 1000  # of one image
 RATE, DELAY = 100e6, 0.04  # bits a second; seconds one way
 
 rows = []
@@ -48,26 +49,29 @@ def measured(command, **more):
 
 
 def many_blobs(release, count):
-    """Puts an image of `count` small layers into a release's layout."""
+    """Puts images into a release's layout that have `count` small layers together."""
     layout = release.parent / "images"
     blobs = layout / "blobs" / "sha256"
+    index = json.loads((layout / "index.json").read_text())
+    names = []
 
     def put(data, kind):
         digest = hashlib.sha256(data).hexdigest()
         (blobs / digest).write_bytes(data)
         return {"mediaType": kind, "digest": "sha256:" + digest, "size": len(data)}
 
-    layers = [put(b"layer %d\n" % i * 20, "application/vnd.oci.image.layer.v1.tar") for i in range(count)]
-    config = put(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {
-        "type": "layers", "diff_ids": [layer["digest"] for layer in layers]}}).encode(), "application/vnd.oci.image.config.v1+json")
-    manifest = put(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config,
-                               "layers": layers}).encode(), "application/vnd.oci.image.manifest.v1+json")
-    index = json.loads((layout / "index.json").read_text())
-    manifest["annotations"] = {"org.opencontainers.image.ref.name": "many:1"}
-    index["manifests"].append(manifest)
+    for first in range(0, count, LAYERS):
+        layers = [put(b"layer %d\n" % i * 20, "application/vnd.oci.image.layer.v1.tar") for i in range(first, min(first + LAYERS, count))]
+        config = put(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {
+            "type": "layers", "diff_ids": [layer["digest"] for layer in layers]}}).encode(), "application/vnd.oci.image.config.v1+json")
+        manifest = put(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config,
+                                   "layers": layers}).encode(), "application/vnd.oci.image.manifest.v1+json")
+        names.append(f"many:{first // LAYERS}")
+        manifest["annotations"] = {"org.opencontainers.image.ref.name": names[-1]}
+        index["manifests"].append(manifest)
     (layout / "index.json").write_text(json.dumps(index))
-    spec = release.read_text()
-    release.write_text(spec.replace("images:\n", 'images:\n- {name: "registry.example.com/many:1", source: "oci:images:many:1"}\n', 1))
+    lines = "".join(f'- {{name: "registry.example.com/{name}", source: "oci:images:{name}"}}\n' for name in names)
+    release.write_text(release.read_text().replace("images:\n", "images:\n" + lines, 1))
 
 
 class Bench:
@@ -110,19 +114,21 @@ class Bench:
                 measured(["strace", "-f", "-e", "trace=open,openat,openat2", "-o", trace, *command])
                 opened = sum("/blobs/" in line for line in trace.read_text().splitlines())
                 row("the same: blob files opened", opened, 0, opened == 0)
-        self.skopeo(store, cpu)
+        self.skopeo(cpu)
 
-    def skopeo(self, store, ours):
+    def skopeo(self, ours):
+        """One image of the mirror is enough for it: it asks for every manifest and config again."""
         if not (shutil.which("skopeo") and DockerRegistry.program):
             return
+        layout = self.vendor.release("1.0.0").parent / "images"
         with DockerRegistry() as source, DockerRegistry() as target:
-            tools.run(tools.IMPORT, "push", "1.0.0", "--store", store, "--to", source, "--insecure-registry", source, "--names",
-                      "repository", "--quiet", check=0)
+            measured(["skopeo", "copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:many:0", f"docker://{source}/many:0"])
             command = ["skopeo", "sync", "--src-tls-verify=false", "--dest-tls-verify=false", "--src", "docker", "--dest", "docker",
                        f"{source}/many", target]
             measured(command, stderr=subprocess.DEVNULL)
-            wall, cpu, memory = measured(command, stderr=subprocess.DEVNULL)
-            row("skopeo sync of the same image, nothing new: processor time", f"{cpu * 1000:.0f} ms, {cpu / ours:.0f} times ours", "–", None)
+            _, cpu, memory = measured(command, stderr=subprocess.DEVNULL)
+            row(f"skopeo sync, nothing new, one image of {min(LAYERS, self.args.blobs):,} layers: processor time / ours for all",
+                f"{cpu / ours:.0f} ({cpu * 1000:.0f} ms)", "–", None)
             row("the same: peak memory", f"{memory:.0f} MiB", "–", None)
 
     def customers(self):
