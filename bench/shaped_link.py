@@ -90,7 +90,7 @@ def relay(near, far, rate, delay, loss, ready):
 
 
 class ShapedLink:
-    near_address, far = "10.203.0.1", "10.203.0.2"
+    near_address, far = "192.0.2.1", "192.0.2.2"
 
     def __init__(self, rate, delay, loss=0.0):
         self.rate, self.delay, self.loss = rate, delay, loss

@@ -4,8 +4,10 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,11 @@ from origin_world import TESTS, Liar, Nginx, Vendor, tools
 sys.path.insert(0, str(TESTS / "registry"))
 from push_world import DockerRegistry, Proxy, manifest  # noqa: E402
 
+sys.path.insert(0, str(TESTS / "fault"))
+from fault_support import SmallDisk, can_mount, remove_scratch  # noqa: E402
+
 FULL = os.environ.get("BUNDLE_FULL") == "1"
+SEED = int(os.environ.get("BUNDLE_SEED", "20260101"))
 MIRROR = tools.BIN / "tools" / "mirror-sync"
 NO_OP_CPU_S = 0.05
 NO_OP_RSS_KIB = 20 * 1024
@@ -31,12 +37,14 @@ def setUpModule():
 
 def tearDownModule():
     shutil.rmtree(SCRATCH, ignore_errors=True)
+    remove_scratch()
 
 
 class Case(unittest.TestCase):
     def setUp(self):
         self.work = pathlib.Path(tempfile.mkdtemp(dir=SCRATCH))
         self.addCleanup(shutil.rmtree, self.work, ignore_errors=True)
+        self.home = self.work  # of the stores
         VENDOR.start_anew(self.work / "vendor")
         self.origin = self.work / "origin"
         self.config = self.work / "mirror.yaml"
@@ -47,7 +55,7 @@ class Case(unittest.TestCase):
             VENDOR.publish(self.origin, VENDOR.bundle(version), options=options)
 
     def store(self, name="site"):
-        return self.work / name
+        return self.home / name
 
     def write_config(self, address, stores=("site",), channels=("stable",), mirror=None, **more):
         self.config.write_text(json.dumps({
@@ -222,6 +230,94 @@ class IntoARegistry(Case):
         self.publish("1.0.0")
         self.config_for("registry.example.com", name="site")
         self.assertIn("is the name of a store", tools.run(MIRROR, "run", "--config", self.config, check=21).stderr)
+
+
+class Faults(Case):
+    """A mirror at 1.0.0 is to get 1.1.0. Whatever happens, it is whole at the one or the other, and the next run ends it."""
+
+    def begin(self, address=None):
+        self.publish("1.0.0")
+        self.write_config(address or self.origin)
+        self.mirror()
+        self.publish("1.1.0")
+
+    def assert_whole(self, *versions):
+        tools.run(tools.IMPORT, "verify", "--store", self.store(), "--quiet", check=0)
+        found = sorted(path.name for path in (self.store() / "releases").iterdir())
+        self.assertIn(found, versions or (["1.0.0"], ["1.0.0", "1.1.0"]))
+
+    def finish(self):
+        self.assertIn(self.only(self.mirror())["state"], ("synced", "current"))
+        tools.assert_clean_store(self, self.store(), ["1.0.0", "1.1.0"])
+
+    def test_killed_at_random_moments(self):
+        chance = random.Random(f"{SEED} mirror kills")
+        self.begin()
+        kept = self.work / "kept"
+        shutil.copytree(self.store(), kept)
+        kills = 0
+        with Liar(self.origin, lambda *_: time.sleep(0.005)) as server:
+            self.write_config(server.url)
+            while kills < (200 if FULL else 8):
+                process = subprocess.Popen([str(MIRROR), "run", "--config", str(self.config), "--quiet"], stdout=subprocess.DEVNULL,
+                                           stderr=subprocess.DEVNULL)
+                time.sleep(chance.uniform(0, 0.25))
+                process.send_signal(signal.SIGKILL)
+                kills += process.wait() < 0
+                self.assert_whole()
+                if (self.store() / "releases" / "1.1.0").exists():
+                    self.finish()
+                    shutil.rmtree(self.store())
+                    shutil.copytree(kept, self.store())
+            self.finish()
+
+    @unittest.skipUnless(can_mount(), "no file system can be mounted here")
+    def test_the_targets_disk_is_full(self):
+        with SmallDisk(64 << 20) as disk:
+            self.home = disk.path
+            self.begin()
+            used = disk.used()
+            disk.resize(used + (1 << 20))
+            planned = self.only(self.mirror(check=tools.EXIT_NO_SPACE))
+            self.assertIn("free", planned["hint"].lower())
+            self.assert_whole(["1.0.0"])
+            # It fits by the plan, and somebody else fills the disk meanwhile.
+            disk.resize(64 << 20)
+            balloon = disk.path / "balloon"
+
+            def fill(path, *_):
+                if path.endswith(".bundle") and not balloon.exists() and list((self.store() / "staging").glob("*/*")):
+                    balloon.write_bytes(bytes(disk.free()))
+
+            with Liar(self.origin, fill) as server:
+                self.write_config(server.url, limits={"connections": 1})
+                failed = self.only(self.mirror(check=tools.EXIT_NO_SPACE))
+            self.assertEqual(failed["state"], "failed")
+            self.assert_whole(["1.0.0"])
+            balloon.unlink()
+            self.write_config(self.origin)
+            self.finish()
+
+    @unittest.skipUnless(DockerRegistry.program, "docker-registry is not installed")
+    def test_a_target_registry_that_fails_every_nth_request(self):
+        self.publish("1.0.0")
+        waiting = ((500, 3), (("cut", 1000), 7))  # takes its time: these are tried again later and later
+        for status, period in ((503, 4), (429, 5), *(waiting if FULL else ())):
+            shutil.rmtree(self.work / "state", ignore_errors=True)
+            with self.subTest(status=status), DockerRegistry() as address, \
+                    Proxy(address, lambda number, *_: status if number % period == 0 else None) as front:
+                self.write_config(self.origin, mirror={"registries": ["far"]}, registries=[
+                    {"name": "far", "address": f"{front}/mirror", "insecure": True, "singlePlatform": True}])
+                for _ in range(10):
+                    result = tools.run(MIRROR, "run", "--config", self.config, "--quiet", "--json")
+                    store, registry = json.loads(result.stdout)["releases"]
+                    self.assertIn(store["state"], ("synced", "current"))
+                    if registry["state"] != "failed":
+                        break
+                    self.assertTrue(registry["message"] and registry["hint"])
+                self.assertEqual(registry["state"], "synced")
+                self.assertEqual(self.mirror(command="check")["problems"], [])
+                self.assertIsNotNone(manifest(address, "mirror/docker.io/library/redis", "7"))
 
 
 class Rules(Case):

@@ -107,7 +107,7 @@ class ObjectStore(unittest.TestCase):
 
     def take(self, url, *options, check=0, region=REGION):
         return tools.run(tools.IMPORT, "import", url, "--channel", "stable", "--store", self.store, "--trust", VENDOR.pub, "--quiet",
-                         "--origin-s3", region, *(options or ["--origin-credentials", self.keys]), check=check)
+                         "--origin-region", region, *(options or ["--origin-credentials", self.keys]), check=check)
 
     def test_the_rules_by_an_example_of_their_document(self):
         # GET of an object with a range, from the documentation of S3's header-based authentication.

@@ -40,7 +40,7 @@ void add_import_options(cxxopts::OptionAdder& add) {
   add("origin-ca", "PEM file or folder for a web server with a private authority", string_value());
   add("origin-credentials", "file with USER:PASSWORD or 'Bearer TOKEN' for a web server",
       string_value());
-  add("origin-s3", "REGION: sign requests for an object store; keys from --origin-credentials",
+  add("origin-region", "REGION: sign requests for an object store; keys from --origin-credentials",
       string_value());
   add("limit-rate", "bytes a second from a web server, like 500K", string_value());
   add("connections", "to a web server", cxxopts::value<unsigned>()->default_value("4"));
@@ -60,7 +60,7 @@ bundle::ImportOptions import_options(const Invocation& call) {
   options.version = call.text("release");
   options.access.ca = call.text("origin-ca");
   options.access.credentials = call.text("origin-credentials");
-  options.access.s3_region = call.text("origin-s3");
+  options.access.s3_region = call.text("origin-region");
   if (call.has("limit-rate"))
     options.access.bytes_per_second = bundle::tools::parse_size(call.text("limit-rate"));
   options.access.connections = call.options["connections"].as<unsigned>();

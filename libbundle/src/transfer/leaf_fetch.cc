@@ -64,7 +64,11 @@ std::string FetchedLeaves::where(std::uint32_t leaf, std::size_t copy) const {
 }
 
 std::vector<FetchedLeaves::Range> FetchedLeaves::cut_ranges(
-    const std::vector<std::uint32_t>& leaves) const {
+    const std::vector<std::uint32_t>& leaves, std::size_t connections) const {
+  std::uint64_t total = 0;
+  for (const std::uint32_t leaf : leaves) total += index_.leaf_place(leaf).size;
+  const std::uint64_t most =
+      std::clamp(total / (connections * kFetchesPerConnection), kMinFetchBytes, kMaxFetchBytes);
   std::vector<Range> ranges;
   unpack::VolumeLeaves::Place end;  // behind the last range
   std::uint64_t bytes = 0;
@@ -73,7 +77,7 @@ std::vector<FetchedLeaves::Range> FetchedLeaves::cut_ranges(
     const std::uint32_t size = index_.leaf_place(leaf).size;
     const bool follows = !ranges.empty() && ranges.back().first + ranges.back().count == leaf &&
                          place.file == end.file && place.offset == end.offset;
-    if (follows && bytes + size <= kMaxFetchBytes) {
+    if (follows && bytes + size <= most) {
       ++ranges.back().count;
     } else {
       ranges.push_back({leaf, 1});
@@ -90,9 +94,10 @@ void FetchedLeaves::start(Job job, store::StoreWriter& writer, const Cancel& can
   writer_ = &writer;
   cancel_ = &cancel;
   std::erase_if(job.leaves, [&](std::uint32_t leaf) { return states_[leaf] == State::kept; });
-  ranges_ = cut_ranges(job.leaves);
+  const std::size_t connections = std::max<std::size_t>(job.connections, 1);
+  ranges_ = cut_ranges(job.leaves, connections);
   for (const std::uint32_t leaf : job.leaves) states_[leaf] = State::wanted;
-  const std::size_t count = std::min(std::max<std::size_t>(job.connections, 1), ranges_.size());
+  const std::size_t count = std::min(connections, ranges_.size());
   for (std::size_t i = 0; i < count; ++i) threads_.emplace_back([this] { work(); });
 }
 

@@ -15,8 +15,11 @@
 
 namespace bundle::transfer {
 
-// One request asks for at most this much, so that connections share the work evenly.
+// What one request asks for: a share of the whole for each connection, many times, so that all of
+// them are busy to the end; between these two.
+inline constexpr std::uint64_t kMinFetchBytes = 4 << 20;
 inline constexpr std::uint64_t kMaxFetchBytes = 32 << 20;
+inline constexpr std::uint64_t kFetchesPerConnection = 8;
 
 // The leaves of a bundle whose volumes are far away. start() fetches what is needed into the
 // store's staging folder, neighbours by one request, on several connections, in the order of the
@@ -56,7 +59,8 @@ class FetchedLeaves final : public unpack::LeafSource {
   };
   enum class State : std::uint8_t { remote, wanted, kept };
 
-  std::vector<Range> cut_ranges(const std::vector<std::uint32_t>& leaves) const;
+  std::vector<Range> cut_ranges(const std::vector<std::uint32_t>& leaves,
+                                std::size_t connections) const;
   void work();
   void fetch(const Range& range);
   Bytes read_good_leaf(Source& source, std::uint32_t leaf) const;
