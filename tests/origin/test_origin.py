@@ -620,7 +620,8 @@ class Faults(Case):
             gate.set()
         with Liar(self.good) as server:
             self.fetch(server.url, trust=False)
-            self.assertLessEqual(server.sent, self.cost - kept + 1000)
+            # The start of the volume comes with the head; the first time its leaves were taken from it.
+            self.assertLessEqual(server.sent, self.cost - kept + 65536 + 1000)
         self.assertGreater(kept, 0)
         self.check_whole()
 
