@@ -136,7 +136,7 @@ class Bench:
             measured(command, stderr=subprocess.DEVNULL)
             _, cpu, memory = measured(command, stderr=subprocess.DEVNULL)
             row(f"skopeo sync, nothing new, one image of {min(LAYERS, self.args.blobs):,} layers: processor time / ours for all",
-                f"{cpu / ours:.0f} ({cpu * 1000:.0f} ms)", "–", None)
+                f"{cpu / ours:.1f} ({cpu * 1000:.0f} ms)", "–", None)
             row("the same: peak memory", f"{memory:.0f} MiB", "–", None)
 
     def customers(self):
