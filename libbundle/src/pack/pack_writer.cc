@@ -17,7 +17,7 @@ namespace {
 constexpr int kOpaqueLevel = 1;
 constexpr int kFastLevel = 3;
 constexpr std::uint32_t kFastGroup = 4 << 20;
-constexpr std::uint32_t kReleaseGroup = 64 << 20;
+constexpr std::uint32_t kReleaseGroup = 32 << 20;
 constexpr std::uint32_t kReleaseSideGroup = 8 << 20;
 constexpr std::uint64_t kFastReference = 8 << 20;
 constexpr std::uint64_t kReleaseReference = 32 << 20;

@@ -30,7 +30,9 @@ enum class Stream : std::uint8_t {
 
 struct PackProfile {
   int level = 19;
-  std::uint32_t group_size = 64 << 20;  // of content, plain bytes: what one frame can point into
+  // Of content, plain bytes: what one frame can point into. Of a delta a group is three times in
+  // memory, with its difference and its reference.
+  std::uint32_t group_size = 32 << 20;
   std::uint32_t side_group_size = 8 << 20;  // of the other streams: importers hold them beside it
   // Of a delta: base bytes that one group may point into. Importers hold both at once.
   std::uint64_t reference_size = 32 << 20;
@@ -45,9 +47,6 @@ struct PackProfile {
 // plain and packed, of a delta their references too, plus one zstd encoder a job.
 class PackWriter {
  public:
-  // Of a delta: with its difference and its reference a group is three times in memory.
-  static constexpr std::uint32_t kMaxDeltaGroup = 32 << 20;
-
   // Gives the bytes of base runs, for the references of groups.
   using ReadBase = std::function<void(const format::Run&, Sink&)>;
 
@@ -57,8 +56,7 @@ class PackWriter {
   ~PackWriter();
 
   std::uint32_t group_size(Stream stream) const {
-    if (stream != Stream::content) return profile_.side_group_size;
-    return read_base_ ? std::min(profile_.group_size, kMaxDeltaGroup) : profile_.group_size;
+    return stream == Stream::content ? profile_.group_size : profile_.side_group_size;
   }
   // Returns where in the stream the bytes begin. `references` are base runs with similar bytes: the
   // group's frame can point into them.
