@@ -119,7 +119,8 @@ void GoBuildInfoFinder::search() {
 // Reads what begins with the magic there; true when more bytes are needed to tell.
 bool GoBuildInfoFinder::read_at(std::size_t at) {
   if (held_.size() - at < kHeaderSize) return true;
-  if ((offset_ + at) % kBuildInfoAlignment != 0 || (held_[at + kFlagsAt] & kInlineFlag) == 0) return false;
+  if ((offset_ + at) % kBuildInfoAlignment != 0 || (held_[at + kFlagsAt] & kInlineFlag) == 0)
+    return false;
   bool wait = false;
   ByteView rest = ByteView(held_).subspan(at + kHeaderSize);
   const auto version = take_text(rest, kMaxVersionText, wait);

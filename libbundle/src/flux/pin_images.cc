@@ -12,7 +12,6 @@
 namespace bundle::flux {
 namespace {
 
-
 bool is_word(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
          std::string_view("._/:@-").find(c) != std::string_view::npos;

@@ -1,5 +1,6 @@
-// The desired state of a release is a tree of files; what make adds to the vendor's folder is called
-// as here. The names are part of the product's contract. docs/release-spec.md, "Desired state for Flux".
+// The desired state of a release is a tree of files; what make adds to the vendor's folder is
+// called as here. The names are part of the product's contract. docs/release-spec.md, "Desired
+// state for Flux".
 #pragma once
 
 #include <string_view>

@@ -10,9 +10,9 @@
 
 namespace bundle::pack {
 
-// Finding the encoder of a layer takes longer than packing it, and needs nothing of other blobs. What
-// comes out is the same with any number of threads. One thread calls. Memory: `jobs` analyses at work
-// or waiting (pack/gzip_analysis.h).
+// Finding the encoder of a layer takes longer than packing it, and needs nothing of other blobs.
+// What comes out is the same with any number of threads. One thread calls. Memory: `jobs` analyses
+// at work or waiting (pack/gzip_analysis.h).
 class StudyAhead {
  public:
   // All arguments outlive this. `blobs` in the order in which they will be packed.

@@ -58,7 +58,8 @@ std::string lower(std::string text) {
 Url take_apart(CURLU* handle, std::string_view what) {
   Url url;
   url.scheme = lower(part(handle, CURLUPART_SCHEME));
-  if (url.scheme != "http" && url.scheme != "https") refuse_url(what, "only http and https are spoken");
+  if (url.scheme != "http" && url.scheme != "https")
+    refuse_url(what, "only http and https are spoken");
   if (!part(handle, CURLUPART_USER).empty() || !part(handle, CURLUPART_PASSWORD).empty()) {
     refuse_url(what, "an address may not hold a user name or password");
   }

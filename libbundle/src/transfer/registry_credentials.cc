@@ -66,7 +66,8 @@ Credentials parse_entry(const codec::Json& json, std::string_view what) {
   std::string_view text = as_text(*decoded);
   while (text.ends_with('\0')) text.remove_suffix(1);  // old docker clients padded with zeros
   const std::size_t colon = text.find(':');
-  if (colon == std::string_view::npos || colon == 0) refuse_config(what, "an 'auth' is no user:password");
+  if (colon == std::string_view::npos || colon == 0)
+    refuse_config(what, "an 'auth' is no user:password");
   credentials.username = text.substr(0, colon);
   credentials.password = text.substr(colon + 1);
   return credentials;
