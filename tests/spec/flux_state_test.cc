@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "codec/json_pointer.h"
 #include "codec/yaml.h"
 #include "flux/chart_values.h"
 #include "flux/manifest_text.h"
@@ -99,7 +100,7 @@ class StateFolder {
 };
 
 std::string text_at(const codec::Json& root, std::string_view pointer) {
-  const codec::Json* value = flux::find_value(root, pointer);
+  const codec::Json* value = codec::value_at(root, pointer);
   return value != nullptr && value->is_string() ? value->as_string() : "";
 }
 

@@ -48,4 +48,19 @@ std::optional<std::size_t> pointer_index(std::string_view token) {
   return index;
 }
 
+const Json* value_at(const Json& root, std::string_view pointer) {
+  const Json* value = &root;
+  for (const std::string& token : pointer_tokens(pointer)) {
+    if (value->is_array()) {
+      const auto index = pointer_index(token);
+      if (!index || *index >= value->as_array().size()) return nullptr;
+      value = &value->as_array()[*index];
+    } else {
+      value = value->find(token);
+      if (value == nullptr) return nullptr;
+    }
+  }
+  return value;
+}
+
 }  // namespace bundle::codec

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "codec/json.h"
+
 namespace bundle::codec {
 
 // The pointer to a member or item of what `pointer` names.
@@ -18,5 +20,8 @@ std::vector<std::string> pointer_tokens(std::string_view pointer);
 
 // A token as an array index; nothing when it is none.
 std::optional<std::size_t> pointer_index(std::string_view token);
+
+// What `pointer` names in `root`, and lives as long as that; nullptr when there is nothing.
+const Json* value_at(const Json& root, std::string_view pointer);
 
 }  // namespace bundle::codec

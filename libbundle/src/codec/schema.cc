@@ -33,21 +33,6 @@ constexpr int kMaxReferences = 8;
 constexpr std::size_t kMaxDescribed = 20;  // violations in one error message
 constexpr std::size_t kMaxQuoted = 60;     // bytes of a wrong value in a message
 
-const Json* value_at(const Json& root, std::string_view pointer) {
-  const Json* value = &root;
-  for (const std::string& token : pointer_tokens(pointer)) {
-    if (value->is_array()) {
-      const auto index = pointer_index(token);
-      if (!index || *index >= value->as_array().size()) return nullptr;
-      value = &value->as_array()[*index];
-    } else {
-      value = value->find(token);
-      if (value == nullptr) return nullptr;
-    }
-  }
-  return value;
-}
-
 const Json* follow_references(const Json& root, const Json* schema) {
   for (int i = 0; schema != nullptr && i < kMaxReferences; ++i) {
     const Json* reference = schema->find("$ref");

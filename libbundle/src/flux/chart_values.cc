@@ -176,7 +176,7 @@ Json pinning_values(const Json& values, std::string_view app_version, const Rele
     if (reference.pinned || tokens.empty() || lies_in_list(values, tokens)) continue;
     std::string text = reference.text;
     if (reference.form == ImageReference::Form::parts) {
-      const Json& parts = *find_value(values, reference.pointer);
+      const Json& parts = *codec::value_at(values, reference.pointer);
       const Json* tag = parts.find("tag");
       std::string label = tag == nullptr     ? ""
                           : tag->is_string() ? tag->as_string()

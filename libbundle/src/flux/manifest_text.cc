@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "codec/json_pointer.h"
-
 namespace bundle::flux {
 
 bool is_yaml_file(std::string_view path) {
@@ -14,21 +12,6 @@ std::vector<codec::YamlDocument> parse_manifests(std::string_view text, std::str
   // Schemas of custom resources nest deeply.
   return codec::parse_yaml_stream(text, file, ErrorCode::spec_invalid,
                                   {kMaxManifestText, 128, 1'000'000});
-}
-
-const codec::Json* find_value(const codec::Json& root, std::string_view pointer) {
-  const codec::Json* value = &root;
-  for (const std::string& token : codec::pointer_tokens(pointer)) {
-    if (value->is_array()) {
-      const auto index = codec::pointer_index(token);
-      if (!index || *index >= value->as_array().size()) return nullptr;
-      value = &value->as_array()[*index];
-    } else {
-      value = value->find(token);
-      if (value == nullptr) return nullptr;
-    }
-  }
-  return value;
 }
 
 std::string indent_lines(std::string_view text, std::size_t spaces) {

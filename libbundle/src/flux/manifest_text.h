@@ -16,9 +16,6 @@ bool is_yaml_file(std::string_view path);  // *.yaml, *.yml
 // Throws Error{spec_invalid} with file:line:column, Error{limit}.
 std::vector<codec::YamlDocument> parse_manifests(std::string_view text, std::string_view file);
 
-// What a JSON pointer names; nullptr when there is nothing.
-const codec::Json* find_value(const codec::Json& root, std::string_view pointer);
-
 // Every line with `spaces` before it, for a block scalar; empty lines stay empty.
 std::string indent_lines(std::string_view text, std::size_t spaces);
 

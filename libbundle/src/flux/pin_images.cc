@@ -143,7 +143,7 @@ class Editor {
 
   void pin_parts(const codec::YamlDocument& document, const std::string& pointer,
                  const Digest& digest) {
-    const codec::Json* object = find_value(document.root(), pointer);
+    const codec::Json* object = codec::value_at(document.root(), pointer);
     if (object == nullptr) return;
     if (object->find("digest") != nullptr) {
       return replace_value(document, pointer + "/digest", digest.text());
@@ -156,7 +156,7 @@ class Editor {
   void pin_source(const codec::YamlDocument& document, const ImageReference& reference) {
     const auto digest = images_.find_source(reference.text, reference.tag);
     if (!digest || reference.pinned) return;
-    const codec::Json* ref = find_value(document.root(), "/spec/ref");
+    const codec::Json* ref = codec::value_at(document.root(), "/spec/ref");
     if (ref != nullptr && ref->is_object() && ref->as_object().size() == 1) {
       const std::string key = ref->as_object().begin()->first;
       return replace_member(document, "/spec/ref/" + key, "digest", digest->text());

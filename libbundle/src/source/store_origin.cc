@@ -77,12 +77,16 @@ class StoreOrigin final : public Origin {
   std::string product() const {
     std::set<std::string> products;
     for (const store::ReleaseInfo& release : store_->releases()) products.insert(release.product);
-    if (products.size() == 1) return *products.begin();
-    throw Error(products.empty() ? ErrorCode::not_found : ErrorCode::unsupported,
-                products.empty() ? fmt::format("{} holds no release", text())
-                                 : fmt::format("{} holds releases of several products", text()),
-                products.empty() ? "Import or sync a release there first."
-                                 : "Export what is wanted as a bundle: bundle-make export.");
+    if (products.empty()) {
+      throw Error(ErrorCode::not_found, fmt::format("{} holds no release", text()),
+                  "Import or sync a release there first.");
+    }
+    if (products.size() > 1) {
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("{} holds releases of several products", text()),
+                  "Export what is wanted as a bundle: bundle-make export.");
+    }
+    return *products.begin();
   }
 
   std::string listing() const {
@@ -198,18 +202,20 @@ std::shared_ptr<Origin> open_store_origin(FileSystem& fs, const Path& place) {
 void write_store_listing(FileSystem& fs, const Path& store) {
   const StoreOrigin origin(SiteStore::open(fs, store));
   const OriginQuery query{trust::kMaxOriginBytes, {}, false};
-  const auto write = [&](const std::string& name) {
-    const auto document = origin.read(name, query);
-    if (!document) return;
+  const auto write = [&](const std::string& name, const std::string& content) {
     const Path path = store / name;
-    if (fs.status(path) && read_text_file(fs, path, query.max_bytes) == document->content) return;
-    write_file_atomically(fs, path, as_bytes(document->content));
+    if (fs.status(path) && read_text_file(fs, path, query.max_bytes) == content) return;
+    write_file_atomically(fs, path, as_bytes(content));
   };
   const std::string name(trust::kOriginIndexName);
-  write(name);
-  const auto index = trust::parse_origin_index(origin.read(name, query)->content, name);
+  const std::string listing = origin.read(name, query)->content;
+  write(name, listing);
+  const auto index = trust::parse_origin_index(listing, name);
   if (!index.channels.empty()) fs.create_directories(store / "channels");
-  for (const std::string& channel : index.channels) write(trust::origin_channel_path(channel));
+  for (const std::string& channel : index.channels) {
+    const std::string path = trust::origin_channel_path(channel);
+    if (const auto news = origin.read(path, query)) write(path, news->content);
+  }
 }
 
 std::shared_ptr<const unpack::BlobSource> origin_blobs(std::shared_ptr<const Origin> origin) {

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "bundle/error.h"
+#include "codec/json_pointer.h"
 #include "flux/chart_values.h"
 #include "flux/manifest_text.h"
 #include "flux/release_images.h"
@@ -283,7 +284,7 @@ class Checker {
   // A chart takes its own version for an empty tag.
   void complete(const Json& values, flux::ImageReference& reference) const {
     if (reference.form != Form::parts || reference.pinned) return;
-    const Json* tag = flux::find_value(values, reference.pointer)->find("tag");
+    const Json* tag = codec::value_at(values, reference.pointer)->find("tag");
     if (tag != nullptr && tag->is_string() && tag->as_string().empty() &&
         !state_.app_version.empty()) {
       reference.text += ":" + state_.app_version;

@@ -124,19 +124,22 @@ void rebuild_once(Maker& make, store::StoreWriter& writer, SharedProgress& progr
     CountingSink counted(*out, progress);
     make(counted, offset);
   }
+  const auto commit = [&] {
+    try {
+      writer.commit_blob(std::move(out));
+    } catch (const Error& error) {
+      throw make.explain(error);
+    }
+  };
   try {
-    writer.commit_blob(std::move(out));
+    commit();
   } catch (const Error& error) {
     // The bytes that an earlier run had left may be the bad ones: they are gone now, once more
     // from the start.
-    if (error.code() != ErrorCode::blob_mismatch || offset == 0) throw make.explain(error);
+    if (error.code() != ErrorCode::blob_mismatch || offset == 0) throw;
     out = writer.begin_blob(make.blob.entry, false);
     make(*out, 0);
-    try {
-      writer.commit_blob(std::move(out));
-    } catch (const Error& again) {
-      throw make.explain(again);
-    }
+    commit();
   }
 }
 
